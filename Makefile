@@ -1,0 +1,75 @@
+# Everything a fresh machine needs: `make demo` and `make test` make the environment themselves.
+# No target reads from a terminal, so all of them work under CI.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Two workers suit two cores; TEST_WORKERS=0 runs the suite in one process (for pdb).
+TEST_WORKERS ?= 2
+# One thread per process: several test workers on few cores only slow each other down otherwise.
+TEST_THREADS ?= 1
+# More arguments for pytest, for instance PYTEST_ARGS='-k config -x'.
+PYTEST_ARGS ?=
+# More arguments for the demo, for instance DEMO_ARGS='--seed 1'.
+DEMO_ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BENCH_INSTALLED := $(VENV)/.installed-bench
+# Says that make created the environment, so that `make clean` may delete it.
+OWNED := $(VENV)/.made-by-make
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install test demo lint format types bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) TEST_WORKERS=$(TEST_WORKERS) PYTEST_ARGS DEMO_ARGS"
+
+install: $(INSTALLED) ## make the environment and install the project with its tested versions
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "make: '$(PYTHON)' is not Python 3.10 or newer; name one with 'make PYTHON=...'" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $(OWNED)
+
+# The stamp is written last and removed first, so an install that fails half way is done again.
+# The interpreter is order-only: its time stamp is that of the base interpreter.
+$(INSTALLED): setup.py constraints.txt | $(BIN)/python
+	@rm -f $@
+	$(BIN)/python -m pip install -c constraints.txt -e '.[onedl,text,test,dev]'
+	@touch $@
+
+$(BENCH_INSTALLED): $(INSTALLED)
+	@rm -f $@
+	$(BIN)/python -m pip install -c constraints.txt -e '.[bench]'
+	@touch $@
+
+test: $(INSTALLED) ## run the whole test suite
+	OMP_NUM_THREADS=$(TEST_THREADS) MKL_NUM_THREADS=$(TEST_THREADS) \
+	  $(BIN)/python -m pytest -n $(TEST_WORKERS) $(PYTEST_ARGS)
+
+demo: $(INSTALLED) ## train CE and CALS on demo data, compare them, draw the pictures
+	$(BIN)/python tools/demo.py $(DEMO_ARGS)
+
+lint: $(INSTALLED) ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED) ## apply style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(INSTALLED) ## check the type annotations
+	$(BIN)/mypy
+
+bench: $(BENCH_INSTALLED) ## run every benchmark
+	@set -e; for script in benchmarks/*.py; do \
+	  if [ -f "$$script" ]; then echo "== $$script"; $(BIN)/python "$$script"; fi; done
+
+clean: ## remove what make made: caches, build outputs, and the environment if make created it
+	rm -rf build dist cals_mm.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find cals_mm configs tools tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@if [ -f $(OWNED) ]; then echo "rm -rf $(VENV)"; rm -rf $(VENV); fi
