@@ -1,0 +1,178 @@
+"""Cross entropy plus the class-adaptive penalty, as one function."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .eager import eager_cals_loss
+from .penalty import check_penalty
+from .violation import check_margin
+
+__all__ = ["CLASS_REDUCTIONS", "LossParts", "cals_loss"]
+
+CLASS_REDUCTIONS = ("mean", "sum")
+
+
+class LossParts(NamedTuple):
+    """What a loss value is made of: detached scalars for logging."""
+
+    cross_entropy: Tensor
+    """Cross entropy, averaged."""
+    penalty: Tensor
+    """Penalty, averaged, before ``penalty_weight``."""
+    violated: Tensor
+    """Share of violated constraints (h > 0) over valid samples and classes, in [0, 1]."""
+
+
+def cals_loss(
+    logits: Tensor,
+    target: Tensor,
+    multipliers: Tensor,
+    rho: Tensor,
+    margin: float = 10.0,
+    *,
+    kind: str = "phr",
+    ignore_index: int | None = -100,
+    class_weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    class_reduction: str = "mean",
+    penalty_weight: float = 1.0,
+    sample_weight: Tensor | None = None,
+    avg_factor: float | Tensor | None = None,
+    return_parts: bool = False,
+) -> Tensor | tuple[Tensor, LossParts]:
+    r"""Cross entropy plus penalty-Lagrangian of the margin constraints.
+
+    .. math:: L = \frac1{|V|}\sum_{i \in V} CE(z_i, y_i)
+              + \frac{w}{|V| K} \sum_{i \in V}\sum_k P(h_k(z_i); \lambda_k, \rho_k)
+
+    V are the samples (or pixels) whose label is not ``ignore_index``. Arithmetic is float32 for
+    half inputs, whatever autocast says, and float64 for float64.
+
+    Args:
+        logits: (N, K) or (N, K, ...) floating.
+        target: Labels (N, ...) int64, or class probabilities of the shape of ``logits``.
+        multipliers: Lagrange multipliers lambda, (K,); constants of the step.
+        rho: Penalty coefficients, (K,); constants of the step.
+        margin: Largest admissible logit distance, in logit units.
+        kind: Penalty function: 'phr', 'p2', 'p3' or 'relu'.
+        ignore_index: Label that counts for nothing. None: every sample counts.
+        class_weight: Weights (K,) of the cross entropy; its mean divides by their sum over the
+            targets, as in ``torch.nn.functional.cross_entropy``.
+        label_smoothing: Fraction in [0, 1] for the cross entropy.
+        class_reduction: 'mean' over classes (the authors' code: the pressure per class falls as
+            1/K) or 'sum' (K times stronger).
+        penalty_weight: Factor of the penalty.
+        sample_weight: Weights (N, ...) of the cross entropy alone: the penalty stays the mean
+            over all valid samples, over which the multipliers are learned.
+        avg_factor: Divisor of the summed cross entropy, instead of its own mean.
+        return_parts: Also return :class:`LossParts`.
+
+    Returns:
+        Scalar, or scalar and parts. Zero with a zero gradient where no sample is valid.
+
+    Raises:
+        ValueError: For shapes, a margin, a penalty or labels that do not fit, naming the value.
+
+    Reference:
+        Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3.
+
+    Example:
+        >>> import torch
+        >>> loss = cals_loss(torch.tensor([[12.0, 0.0]]), torch.tensor([0]),
+        ...                  multipliers=torch.full((2,), 0.5), rho=torch.ones(2), margin=10.0)
+        >>> print(f"{loss:.4f}")
+        -0.0025
+    """
+    margin = check_margin(margin)
+    check_penalty(kind)
+    _check_shapes(logits, target, multipliers, rho, class_reduction)
+    soft = target.is_floating_point()
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    valid = None if soft or ignore_index is None else target != ignore_index
+    if not soft:
+        _check_labels(target, valid, logits.shape[1], ignore_index)
+    if class_weight is not None:
+        class_weight = class_weight.to(logits)
+
+    samples = logits.numel() // logits.shape[1]
+    count = logits.new_tensor(float(samples)) if valid is None else valid.sum().to(logits.dtype)
+    if avg_factor is not None:
+        divisor = torch.as_tensor(avg_factor, dtype=logits.dtype, device=logits.device)
+    elif class_weight is not None and not soft:
+        weights = class_weight[target if valid is None else target[valid]]
+        divisor = weights.sum()
+    else:
+        divisor = count
+    # Dividing by at least one leaves 0 where nothing is valid.
+    count = count.clamp(min=1)
+    classes = 1 if class_reduction == "sum" else logits.shape[1]
+    with torch.autocast(logits.device.type, enabled=False):
+        entropy, penalty, violated = eager_cals_loss(
+            logits,
+            target,
+            multipliers,
+            rho,
+            margin,
+            kind=kind,
+            valid=valid,
+            ignore_index=-100 if ignore_index is None else ignore_index,
+            class_weight=class_weight,
+            label_smoothing=label_smoothing,
+            sample_weight=sample_weight,
+            cross_entropy_scale=1 / divisor if samples else divisor.new_ones(()),
+            penalty_scale=1 / (count * classes),
+        )
+    loss = entropy + penalty_weight * penalty
+    if not return_parts:
+        return loss
+    share = violated / (count * logits.shape[1])
+    return loss, LossParts(entropy.detach(), penalty.detach(), share)
+
+
+def _check_shapes(
+    logits: Tensor, target: Tensor, multipliers: Tensor, rho: Tensor, class_reduction: str
+) -> None:
+    if class_reduction not in CLASS_REDUCTIONS:
+        raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
+    if logits.ndim < 2 or not logits.is_floating_point():
+        raise ValueError(
+            f"logits must be floating with shape (N, K, ...), got {tuple(logits.shape)} "
+            f"{logits.dtype}"
+        )
+    num_classes = logits.shape[1]
+    if num_classes < 2:
+        raise ValueError(
+            "logits have 1 channel: CALS constrains a softmax over classes, so a binary sigmoid "
+            "head needs two output channels instead"
+        )
+    for name, value in (("multipliers", multipliers), ("rho", rho)):
+        if value.shape != (num_classes,):
+            raise ValueError(
+                f"{name} have shape {tuple(value.shape)} but the logits have {num_classes} "
+                f"classes; set num_classes={num_classes}"
+            )
+    labels_shape = (logits.shape[0], *logits.shape[2:])
+    expected = tuple(logits.shape) if target.is_floating_point() else labels_shape
+    if tuple(target.shape) != expected:
+        raise ValueError(
+            f"target has shape {tuple(target.shape)}, but logits of shape {tuple(logits.shape)} "
+            f"need labels of shape {labels_shape} or probabilities of shape {tuple(logits.shape)}"
+        )
+
+
+def _check_labels(
+    target: Tensor, valid: Tensor | None, num_classes: int, ignore_index: int | None
+) -> None:
+    bad = (target < 0) | (target >= num_classes)
+    if valid is not None:
+        bad &= valid
+    if bad.any():
+        raise ValueError(
+            f"label {int(target[bad][0])} is outside 0..{num_classes - 1}: correct num_classes, "
+            f"or mark such samples with ignore_index (now {ignore_index})"
+        )
