@@ -108,7 +108,8 @@ def cals_loss(
         divisor = weights.sum()
     else:
         divisor = count
-    # Dividing by at least one leaves 0 where nothing is valid.
+    # Nothing valid: the sums are 0, and so is the loss.
+    entropy_scale = torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))
     count = count.clamp(min=1)
     classes = 1 if class_reduction == "sum" else logits.shape[1]
     with torch.autocast(logits.device.type, enabled=False):
@@ -124,7 +125,7 @@ def cals_loss(
             class_weight=class_weight,
             label_smoothing=label_smoothing,
             sample_weight=sample_weight,
-            cross_entropy_scale=1 / divisor if samples else divisor.new_ones(()),
+            cross_entropy_scale=entropy_scale,
             penalty_scale=1 / (count * classes),
         )
     loss = entropy + penalty_weight * penalty

