@@ -1,0 +1,125 @@
+"""Running sums over one validation, from which the multipliers are updated."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from cals_mm.functional.dual import dual_sums
+
+__all__ = ["DualStatistics"]
+
+
+class DualStatistics:
+    """Sums of violation and penalty derivative over the samples of one validation.
+
+    Multipliers and rho are copied when the object is made, so that whatever happens to the
+    module's buffers during the validation (an exponential moving average swapped in, say) does
+    not reach the sums. Made by :meth:`AugmentedLagrangian.start_dual_epoch`.
+
+    Args:
+        multipliers: Lagrange multipliers, (K,).
+        rho: Penalty coefficients, (K,).
+        margin: Largest admissible logit distance, in logit units.
+        penalty: Penalty function.
+        lambda_min: Lower clip of each derivative.
+        lambda_max: Upper clip of each derivative.
+
+    Example:
+        >>> import torch
+        >>> statistics = DualStatistics(torch.ones(2), torch.ones(2), margin=1.0)
+        >>> statistics.update(torch.tensor([[3.0, 0.0], [0.0, 2.0]]))
+        >>> int(statistics.count), statistics.mean_violation.tolist()
+        (2, [0.0, 0.5])
+    """
+
+    def __init__(
+        self,
+        multipliers: Tensor,
+        rho: Tensor,
+        margin: float,
+        penalty: str = "phr",
+        lambda_min: float = 1e-6,
+        lambda_max: float = 1e6,
+    ) -> None:
+        self.multipliers = multipliers.detach().clone()
+        self.rho = rho.detach().clone()
+        self.margin = margin
+        self.penalty = penalty
+        self.lambda_min = lambda_min
+        self.lambda_max = lambda_max
+        # Metal has no float64; its few sums are kept on the CPU.
+        device = "cpu" if multipliers.device.type == "mps" else multipliers.device
+        shape = multipliers.shape
+        self.count = torch.zeros((), dtype=torch.int64, device=device)
+        self.sum_derivative = torch.zeros(shape, dtype=torch.float64, device=device)
+        self.sum_violation = torch.zeros(shape, dtype=torch.float64, device=device)
+
+    @torch.no_grad()
+    def update(self, logits: Tensor, mask: Tensor | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            logits: (N, K) or (N, K, ...), any floating dtype.
+            mask: (N, ...) bool of the samples that count; None: all.
+
+        Raises:
+            ValueError: If the class dimension or the mask does not fit, or a logit that counts
+                is NaN or infinite; the sums then stay as they were.
+        """
+        num_classes = self.multipliers.numel()
+        if logits.ndim < 2 or logits.shape[1] != num_classes:
+            raise ValueError(
+                f"logits have shape {tuple(logits.shape)} but there are {num_classes} multipliers; "
+                "set num_classes to the logits' number of channels"
+            )
+        if mask is not None and mask.shape != (logits.shape[0], *logits.shape[2:]):
+            raise ValueError(
+                f"mask has shape {tuple(mask.shape)}, but logits of shape {tuple(logits.shape)} "
+                f"need {(logits.shape[0], *logits.shape[2:])}"
+            )
+        count, derivative, violation = dual_sums(
+            logits,
+            self.multipliers.to(logits.device),
+            self.rho.to(logits.device),
+            self.margin,
+            kind=self.penalty,
+            mask=mask,
+            lambda_min=self.lambda_min,
+            lambda_max=self.lambda_max,
+        )
+        if not torch.isfinite(violation).all():
+            raise ValueError(
+                "validation logits hold NaN or Inf: look for a diverged loss (lower the learning "
+                "rate, clip gradients) or an overflow of half precision"
+            )
+        device = self.count.device
+        self.count += count.to(device)
+        self.sum_derivative += derivative.to(device)
+        self.sum_violation += violation.to(device)
+
+    def all_reduce_(self) -> DualStatistics:
+        """Add up the sums of all processes; without a process group nothing happens.
+
+        The sums are float64 and the counts int64, so N processes give what one gives.
+        """
+        if not (dist.is_available() and dist.is_initialized()):
+            return self
+        # NCCL reduces only on the GPU, gloo only surely on the CPU.
+        device = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+        for tensor in (self.count, self.sum_derivative, self.sum_violation):
+            buffer = tensor.to(device)
+            dist.all_reduce(buffer)
+            tensor.copy_(buffer)
+        return self
+
+    @property
+    def mean_derivative(self) -> Tensor:
+        """Mean of the clipped penalty derivative per class, (K,) float64."""
+        return self.sum_derivative / self.count.clamp(min=1)
+
+    @property
+    def mean_violation(self) -> Tensor:
+        """Mean of the violation per class, (K,) float64."""
+        return self.sum_violation / self.count.clamp(min=1)
