@@ -9,62 +9,62 @@ ROOT = Path(__file__).resolve().parent
 
 # Read, not imported: importing the package needs torch, which the build environment lacks.
 VERSION = re.search(
-    r"^__version__ = '([^']+)'", (ROOT / 'cals_mm' / 'version.py').read_text('utf-8'), re.MULTILINE
+    r'^__version__ = "([^"]+)"', (ROOT / "cals_mm" / "version.py").read_text("utf-8"), re.MULTILINE
 ).group(1)
 
-README = ROOT / 'README.md'
+README = ROOT / "README.md"
 
 # No mm* package here: the maintained and the original OpenMMLab stack install the same import
 # names under different distribution names, so the user picks one of the two extras.
-INSTALL_REQUIRES = ['torch>=2.1', 'numpy', 'matplotlib', 'tqdm']
+INSTALL_REQUIRES = ["torch>=2.1", "numpy", "matplotlib", "tqdm"]
 
 EXTRAS_REQUIRE = {
     # The maintained fork of OpenMMLab: current torch, nothing to compile.  `ftfy` and `regex` are
     # imported by mmseg and mmpretrain although not every release declares them.
-    'onedl': [
-        'onedl-mmengine>=0.10.8',
-        'onedl-mmcv>=2.3',
-        'onedl-mmsegmentation>=1.4',
-        'onedl-mmpretrain>=1.3',
-        'torchvision',
-        'ftfy',
-        'regex',
+    "onedl": [
+        "onedl-mmengine>=0.10.8",
+        "onedl-mmcv>=2.3",
+        "onedl-mmsegmentation>=1.4",
+        "onedl-mmpretrain>=1.3",
+        "torchvision",
+        "ftfy",
+        "regex",
     ],
     # The original stack; mmcv has to be compiled against the installed torch.
-    'openmmlab': [
-        'mmengine>=0.10.4',
-        'mmcv>=2.0.1',
-        'mmsegmentation>=1.2.2',
-        'mmpretrain>=1.2.0',
-        'torchvision',
-        'ftfy',
-        'regex',
+    "openmmlab": [
+        "mmengine>=0.10.4",
+        "mmcv>=2.0.1",
+        "mmsegmentation>=1.2.2",
+        "mmpretrain>=1.2.0",
+        "torchvision",
+        "ftfy",
+        "regex",
     ],
-    'text': ['scikit-learn'],
-    'test': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis', 'scikit-learn', 'tensorboard'],
-    'bench': ['torchmetrics', 'netcal'],
-    'dev': ['ruff', 'mypy', 'pre-commit'],
+    "text": ["scikit-learn"],
+    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis", "scikit-learn", "tensorboard"],
+    "bench": ["torchmetrics", "netcal"],
+    "dev": ["ruff", "mypy", "pre-commit"],
 }
 
 setup(
-    name='cals-mm',
+    name="cals-mm",
     version=VERSION,
-    description='Class adaptive calibration (CALS) for the OpenMMLab frameworks',
-    long_description=README.read_text('utf-8') if README.exists() else '',
-    long_description_content_type='text/markdown',
-    author='The cals_mm authors',
-    license='Apache-2.0',
-    license_files=['LICENSE'],
+    description="Class adaptive calibration (CALS) for the OpenMMLab frameworks",
+    long_description=README.read_text("utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    author="The cals_mm authors",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
     classifiers=[
-        'Development Status :: 3 - Alpha',
-        'Intended Audience :: Science/Research',
-        'Programming Language :: Python :: 3 :: Only',
-        'Topic :: Scientific/Engineering :: Artificial Intelligence',
-        'Typing :: Typed',
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
-    python_requires='>=3.10',
-    packages=find_packages(include=['cals_mm', 'cals_mm.*']),
-    package_data={'cals_mm': ['py.typed']},
+    python_requires=">=3.10",
+    packages=find_packages(include=["cals_mm", "cals_mm.*"]),
+    package_data={"cals_mm": ["py.typed"]},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     zip_safe=False,
