@@ -1,6 +1,6 @@
 """State of CALS: multipliers, penalty coefficients and the statistics that move them."""
 
 from .augmented_lagrangian import AugmentedLagrangian
-from .dual_statistics import DualStatistics
+from .dual_statistics import DualStatistics, NonFiniteLogitsError
 
-__all__ = ["AugmentedLagrangian", "DualStatistics"]
+__all__ = ["AugmentedLagrangian", "DualStatistics", "NonFiniteLogitsError"]

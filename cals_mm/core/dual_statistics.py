@@ -8,7 +8,11 @@ from torch import Tensor
 
 from cals_mm.functional.dual import dual_sums
 
-__all__ = ["DualStatistics"]
+__all__ = ["DualStatistics", "NonFiniteLogitsError"]
+
+
+class NonFiniteLogitsError(ValueError):
+    """A logit that would move the multipliers is NaN or infinite."""
 
 
 class DualStatistics:
@@ -65,8 +69,9 @@ class DualStatistics:
             mask: (N, ...) bool of the samples that count; None: all.
 
         Raises:
-            ValueError: If the class dimension or the mask does not fit, or a logit that counts
-                is NaN or infinite; the sums then stay as they were.
+            ValueError: If the class dimension or the mask does not fit.
+            NonFiniteLogitsError: If a logit that counts is NaN or infinite. The sums then stay
+                as they were.
         """
         num_classes = self.multipliers.numel()
         if logits.ndim < 2 or logits.shape[1] != num_classes:
@@ -90,7 +95,7 @@ class DualStatistics:
             lambda_max=self.lambda_max,
         )
         if not torch.isfinite(violation).all():
-            raise ValueError(
+            raise NonFiniteLogitsError(
                 "validation logits hold NaN or Inf: look for a diverged loss (lower the learning "
                 "rate, clip gradients) or an overflow of half precision"
             )
@@ -98,6 +103,11 @@ class DualStatistics:
         self.count += count.to(device)
         self.sum_derivative += derivative.to(device)
         self.sum_violation += violation.to(device)
+
+    def reset_(self) -> None:
+        """Forget all samples; the frozen multipliers and rho stay."""
+        for tensor in (self.count, self.sum_derivative, self.sum_violation):
+            tensor.zero_()
 
     def all_reduce_(self) -> DualStatistics:
         """Add up the sums of all processes; without a process group nothing happens.

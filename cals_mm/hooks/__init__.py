@@ -1,0 +1,7 @@
+"""Hooks registered in MMEngine."""
+
+from .keep_logits_hook import KeepLogitsHook
+from .multiplier_hook import CALSMultiplierHook
+from .random_state_hook import RandomStateHook
+
+__all__ = ["CALSMultiplierHook", "KeepLogitsHook", "RandomStateHook"]

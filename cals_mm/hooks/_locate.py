@@ -1,0 +1,55 @@
+"""Find the loss whose multipliers a hook updates."""
+
+from __future__ import annotations
+
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from cals_mm.losses import CALSLoss
+
+__all__ = ["locate_loss", "unwrap"]
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model without its data-parallel wrapper."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def locate_loss(model: nn.Module, name: str | None = None) -> tuple[CALSLoss, int | None]:
+    """The model's CALSLoss and the label that its head ignores.
+
+    Args:
+        model: The model, unwrapped.
+        name: Name of the loss among ``model.named_modules()``; needed where there are several.
+
+    Returns:
+        The loss, and the ignored label; None where ignored pixels are constrained too.
+
+    Raises:
+        ValueError: If there is no such loss, or more than one and no name.
+    """
+    losses = {key: module for key, module in model.named_modules() if isinstance(module, CALSLoss)}
+    if not losses:
+        raise ValueError(
+            "CALSMultiplierHook found no CALSLoss in the model: set the decode head's loss_decode "
+            "or the classifier head's loss to dict(type='CALSLoss', num_classes=...), or remove "
+            "the hook"
+        )
+    if name is None and len(losses) > 1:
+        raise ValueError(
+            f"the model has {len(losses)} CALSLoss modules ({', '.join(losses)}): say which one "
+            "follows the validation predictions with CALSMultiplierHook(module='...')"
+        )
+    if name is None:
+        name = next(iter(losses))
+    if name not in losses:
+        raise ValueError(f"module={name!r} is no CALSLoss; there is: {', '.join(losses)}")
+    loss = losses[name]
+    if loss.ignore_index is None:
+        return loss, None
+    # The head that owns the loss passes its own ignore_index, as mmsegmentation's do.
+    for depth in range(name.count("."), -1, -1):
+        owner = model.get_submodule(".".join(name.split(".")[:depth]))
+        if isinstance(getattr(owner, "ignore_index", None), int):
+            return loss, owner.ignore_index
+    return loss, loss.ignore_index

@@ -1,0 +1,41 @@
+"""Raw scores of classifiers for metrics and multipliers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from cals_mm.logits import keep_logits
+
+__all__ = ["KeepLogitsHook"]
+
+
+@HOOKS.register_module()
+class KeepLogitsHook(Hook):
+    """Let the predictions of a classifier carry its raw scores in validation and test.
+
+    ``CalibrationMetric`` reads them. ``CALSMultiplierHook`` does the same for its own
+    validations, so this hook is for runs without CALS and for tests. It does nothing for
+    mmsegmentation, whose data samples carry logits already.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def before_val(self, runner: Runner) -> None:
+        """Begin to keep the scores."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._stack.enter_context(keep_logits(model))
+
+    def after_val(self, runner: Runner) -> None:
+        """Leave the model as it was."""
+        self._stack.close()
+
+    before_test = before_val
+    after_test = after_val

@@ -1,0 +1,188 @@
+"""Update the multipliers after every validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, get_dist_info
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from cals_mm.core import DualStatistics, NonFiniteLogitsError
+from cals_mm.logits import keep_logits, logits_and_target
+from cals_mm.losses import CALSLoss
+
+from ._locate import locate_loss, unwrap
+from ._resume import MARKER, validation_missed
+from ._splits import shared_files
+from .multiplier_history import MultiplierHistory
+
+__all__ = ["CALSMultiplierHook"]
+
+
+@HOOKS.register_module()
+class CALSMultiplierHook(Hook):
+    """Learn the multipliers of a :class:`CALSLoss` from the validation predictions.
+
+    The logits are those that the evaluator has just seen: no second forward pass. Multipliers
+    and rho are frozen when the validation begins and move when it ends, on every process alike.
+    Per-class values are logged, kept in checkpoints, and drawn at the end of training.
+
+    Args:
+        module: Name of the loss in the model, where there are several.
+        allow_test_data: Permit a validation set that shares files with the test set. Results on
+            that test set are then optimistic.
+        on_nonfinite: 'error' stops the run when validation logits hold NaN or Inf, 'keep' logs it
+            and leaves the multipliers as they are.
+        draw: Draw the curves of the multipliers at the end of training.
+
+    Raises:
+        ValueError: For a bad argument; and at the start of training for a model without a
+            CALSLoss or with several, a run without validation, or one that validates on test
+            files.
+    """
+
+    # After EMAHook (50), which swaps the averaged weights back, before LoggerHook (60) and
+    # CheckpointHook (90), which read the new values.
+    priority = 55
+
+    def __init__(
+        self,
+        module: str | None = None,
+        allow_test_data: bool = False,
+        on_nonfinite: str = "error",
+        draw: bool = True,
+    ) -> None:
+        if on_nonfinite not in ("error", "keep"):
+            raise ValueError(f"on_nonfinite must be 'error' or 'keep', got {on_nonfinite!r}")
+        self.module = module
+        self.allow_test_data = allow_test_data
+        self.on_nonfinite = on_nonfinite
+        self.history = MultiplierHistory(draw)
+        self._loss: CALSLoss | None = None
+        self._ignore_index: int | None = None
+        self._statistics: DualStatistics | None = None
+        self._seen = 0
+        self._nonfinite: str | None = None
+        self._stack = ExitStack()
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the loss and refuse set-ups that would learn nothing, or from the test set."""
+        loss, self._ignore_index = locate_loss(unwrap(runner.model), self.module)
+        if runner.val_loop is None:
+            raise ValueError(
+                "CALSMultiplierHook needs validation: set val_dataloader, val_cfg and "
+                "val_evaluator to data that is neither trained nor tested on"
+            )
+        shared = 0 if self.allow_test_data else shared_files(runner)
+        if shared:
+            raise ValueError(
+                f"{shared} validation files are test files too, and multipliers learned on them "
+                "make the test results optimistic: hold out a part of the training set as "
+                "val_dataloader, or accept it with CALSMultiplierHook(allow_test_data=True)"
+            )
+        loss.updated_by_hook = True
+        self._loss = loss
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Validate first, where the checkpoint was written before its step's validation."""
+        if validation_missed(runner):
+            runner.logger.info("Validating the resumed step, whose checkpoint was written before")
+            runner.val_loop.run()
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Log the parts of the loss."""
+        parts = None if self._loss is None else self._loss.last_parts
+        if parts is not None:
+            for name, value in parts._asdict().items():
+                runner.message_hub.update_scalar(f"train/cals_{name}", value)
+
+    def before_val(self, runner: Runner) -> None:
+        """Freeze multipliers and rho, before an EMA swaps its own in."""
+        if self._loss is None:
+            return  # validation outside training
+        self._statistics = self._loss.lagrangian.start_dual_epoch()
+        self._stack.enter_context(keep_logits(unwrap(runner.model)))
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Add the samples of a batch."""
+        if self._statistics is None:
+            return
+        if batch_idx == 0:  # again, where an EMA hook validates the original weights as well
+            self._statistics.reset_()
+            self._seen, self._nonfinite = 0, None
+        rank, world_size = get_dist_info()
+        size = len(runner.val_dataloader.dataset)
+        samples = []
+        for sample in outputs or ():
+            # DefaultSampler fills up the last round with samples that were there before.
+            if self._seen * world_size + rank < size:
+                samples.append(logits_and_target(sample))
+            self._seen += 1
+        try:
+            for logits, target in _batches(samples):
+                mask = None if self._ignore_index is None else target != self._ignore_index
+                self._statistics.update(logits, mask)
+        except NonFiniteLogitsError as error:
+            if self._nonfinite is None:
+                self._nonfinite = f"validation batch {batch_idx} of process {rank}: {error}"
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Update multipliers and rho, equally on all processes."""
+        statistics, self._statistics = self._statistics, None
+        if statistics is None or self._loss is None:
+            return
+        found = [message for message in all_gather_object(self._nonfinite) if message]
+        self._nonfinite = None
+        if found:
+            message = f"multipliers stay as they are; {found[0]}"
+            if self.on_nonfinite == "error":
+                raise ValueError(message)
+            runner.logger.error(message)
+            return
+        self._loss.lagrangian.step_(statistics.all_reduce_())
+        runner.message_hub.update_info(MARKER, runner.iter)
+        self.history.append(runner, self._loss.lagrangian)
+
+    def after_val(self, runner: Runner) -> None:
+        """Leave the model as it was."""
+        self._stack.close()
+
+    def after_train(self, runner: Runner) -> None:
+        """Make up for the last validation, if that was the missed one, and draw the curves."""
+        self.before_train_epoch(runner)
+        self.history.draw(runner)
+        self._loss = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the curves."""
+        self.history.save(checkpoint)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Continue the curves of a resumed run."""
+        if runner._resume:
+            self.history.load(checkpoint)
+
+
+def _batches(
+    samples: list[tuple[torch.Tensor, torch.Tensor]],
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Stack the score vectors of a classifier; images keep a batch each, for sizes may differ."""
+    if not samples:
+        return []
+    if samples[0][0].ndim == 1:
+        logits, targets = zip(*samples)
+        return [(torch.stack(logits), torch.stack(targets))]
+    return [(logits[None], target[None]) for logits, target in samples]

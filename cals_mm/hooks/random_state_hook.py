@@ -1,0 +1,84 @@
+"""Random states in checkpoints, so that a resumed run continues the uninterrupted one."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+__all__ = ["RandomStateHook"]
+
+KEY = "cals_random_state"
+
+
+@HOOKS.register_module()
+class RandomStateHook(Hook):
+    """Save the random generators in checkpoints and restore them on resume.
+
+    MMEngine seeds a resumed run as it seeds a new one, so dropout and augmentations would differ
+    from those of the uninterrupted run. With this hook they are the same to the last bit where
+    data are loaded in the main process (``num_workers=0``), and with workers that start anew
+    each epoch. Only one process writes checkpoints, so a run of several processes keeps
+    MMEngine's behaviour.
+    """
+
+    # Before any validation that another hook makes up for on resume.
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self._state: dict[str, Any] | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Keep the loaders' own draws out of the global generator.
+
+        Every new iterator of a ``DataLoader`` draws a seed for its workers. A resumed run makes
+        other iterators than the uninterrupted one; with generators of their own they do not
+        shift the stream that dropout and augmentations draw from.
+        """
+        loaders = [runner.train_dataloader]
+        if runner.val_loop is not None:
+            loaders.append(runner.val_dataloader)
+        for loader in loaders:
+            loader.generator = torch.Generator().manual_seed(runner.seed)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Restore the state of the checkpoint, once, when all set-up is done."""
+        state, self._state = self._state, None
+        if state is not None:
+            _restore(state)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the state of this process."""
+        if get_world_size() == 1:
+            checkpoint[KEY] = _capture()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take the state of a checkpoint that a run of one process resumes from."""
+        if runner._resume and get_world_size() == 1:
+            self._state = checkpoint.get(KEY)
+
+
+def _capture() -> dict[str, Any]:
+    version, keys, *rest = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        # Plain types, so that checkpoints load without unpickling NumPy objects.
+        "numpy": (version, torch.from_numpy(keys.astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def _restore(state: dict[str, Any]) -> None:
+    version, keys, *rest = state["numpy"]
+    random.setstate(state["python"])
+    np.random.set_state((version, keys.cpu().numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())

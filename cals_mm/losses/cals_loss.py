@@ -1,0 +1,219 @@
+"""CALS as a loss of mmsegmentation and mmpretrain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.logging import MessageHub
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from cals_mm.core import AugmentedLagrangian
+from cals_mm.functional.cals_loss import CLASS_REDUCTIONS, LossParts, cals_loss
+
+__all__ = ["CALSLoss"]
+
+@MODELS.register_module()
+class CALSLoss(nn.Module):
+    """Cross entropy, or a loss of the user's, plus the class-adaptive margin penalty.
+
+    The multipliers are buffers of ``self.lagrangian``; ``CALSMultiplierHook`` updates them after
+    every validation.
+
+    Args:
+        num_classes: K, the number of output channels.
+        margin: Largest admissible logit distance, in logit units.
+        penalty: 'phr', 'p2', 'p3' or 'relu'.
+        lambda_min: Smallest and first multiplier.
+        lambda_max: Largest multiplier.
+        lambda_interval: Multipliers change at every so many validations.
+        rho_init: First rho.
+        rho_max: Largest rho.
+        rho_interval: Rho may grow at every so many validations.
+        growth_factor: Factor by which rho grows.
+        violation_tolerance: Rho grows where the mean violation exceeds this share of the one
+            before.
+        base_loss: Config of the loss that the penalty is added to, called as the framework would
+            call it. None: cross entropy, fused with the penalty.
+        loss_weight: Factor of the whole loss.
+        penalty_weight: Factor of the penalty.
+        class_reduction: 'mean' over classes, as the authors' code, where the pressure per class
+            falls as 1/K; or 'sum', K times stronger.
+        class_weight: K weights of the cross entropy.
+        label_smoothing: Fraction in [0, 1] for the cross entropy.
+        ignore_index: Label that counts for nothing, unless the head passes its own. None:
+            constrain ignored pixels too, as the authors' code does; the cross entropy still
+            leaves out what the head ignores.
+        loss_name: Name in the log; it must contain 'loss' to be optimised.
+
+    Raises:
+        ValueError: For an argument out of its range.
+
+    Reference:
+        Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088).
+
+    Example:
+        >>> import torch
+        >>> loss = CALSLoss(num_classes=3, margin=5.0)
+        >>> loss(torch.zeros(2, 3), torch.tensor([0, 2])).shape
+        torch.Size([])
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        margin: float = 10.0,
+        penalty: str = "phr",
+        lambda_min: float = 1e-6,
+        lambda_max: float = 1e6,
+        lambda_interval: int = 1,
+        rho_init: float = 1.0,
+        rho_max: float = 10.0,
+        rho_interval: int = 10,
+        growth_factor: float = 1.2,
+        violation_tolerance: float = 0.9,
+        base_loss: dict | None = None,
+        loss_weight: float = 1.0,
+        penalty_weight: float = 1.0,
+        class_reduction: str = "mean",
+        class_weight: Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int | None = -100,
+        loss_name: str = "loss_cals",
+    ) -> None:
+        super().__init__()
+        if class_reduction not in CLASS_REDUCTIONS:
+            raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
+        if base_loss is not None and (class_weight is not None or label_smoothing):
+            raise ValueError("with a base_loss, give class_weight and label_smoothing to it instead")
+        if class_weight is not None and len(class_weight) != num_classes:
+            raise ValueError(f"class_weight has {len(class_weight)} values for {num_classes} classes")
+        self.lagrangian = AugmentedLagrangian(
+            num_classes,
+            margin,
+            penalty,
+            lambda_min=lambda_min,
+            lambda_max=lambda_max,
+            lambda_interval=lambda_interval,
+            rho_init=rho_init,
+            rho_max=rho_max,
+            rho_interval=rho_interval,
+            growth_factor=growth_factor,
+            violation_tolerance=violation_tolerance,
+        )
+        self.base_loss = None if base_loss is None else MODELS.build(base_loss)
+        self.loss_weight = loss_weight
+        self.penalty_weight = penalty_weight
+        self.class_reduction = class_reduction
+        self.label_smoothing = label_smoothing
+        self.ignore_index = ignore_index
+        self.loss_name = loss_name
+        self.class_weight: Tensor | None
+        weight = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float)
+        self.register_buffer("class_weight", weight, persistent=False)
+        self.updated_by_hook = False
+        """Set by the hook; a runner that trains without it is refused."""
+        self.last_parts: LossParts | None = None
+        """Parts of the last training loss, for the log."""
+
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        ignore_index: int | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Loss of a batch, by the calling conventions of both frameworks.
+
+        Args:
+            logits: (N, K) or (N, K, H, W) floating.
+            target: Labels (N,), (N, H, W) int64, or class probabilities of the logits' shape.
+            weight: Weights of the cross entropy, of the labels' shape.
+            avg_factor: Divisor of the summed cross entropy.
+            reduction_override: 'mean' or None; the penalty has no other.
+            ignore_index: The head's ignored label, in place of the constructor's.
+            kwargs: Handed to ``base_loss``; an error without one.
+
+        Returns:
+            Scalar.
+
+        Raises:
+            ValueError: If shapes or labels do not fit, naming the value and the cure.
+        """
+        if reduction_override not in (None, "mean"):
+            raise ValueError(
+                f"reduction_override={reduction_override!r}: the penalty is a mean over all valid "
+                "samples, so CALSLoss has only 'mean'"
+            )
+        self._require_hook()
+        ignored = self.ignore_index if ignore_index is None else ignore_index
+        if self.base_loss is None and kwargs:
+            raise TypeError(f"CALSLoss got unknown arguments {sorted(kwargs)}")
+        if self.base_loss is None and self.ignore_index is not None:
+            loss, parts = self._fused(logits, target, weight, avg_factor, ignored)
+        else:
+            if self.base_loss is None:
+                base, _ = self._fused(logits, target, weight, avg_factor, ignored, penalty_weight=0.0)
+            else:
+                given = {"weight": weight, "avg_factor": avg_factor, "ignore_index": ignore_index}
+                kwargs.update({k: v for k, v in given.items() if v is not None})
+                base = self.base_loss(logits, target, **kwargs)
+            loss, parts = self._add_penalty(base, logits, target, ignored)
+        self.last_parts = parts if self.training else None
+        return self.loss_weight * loss
+
+    def _fused(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        avg_factor: float | Tensor | None,
+        ignore_index: int | None,
+        penalty_weight: float | None = None,
+    ) -> tuple[Tensor, LossParts]:
+        loss = cals_loss(
+            logits,
+            target,
+            self.lagrangian.multipliers,
+            self.lagrangian.rho,
+            self.lagrangian.margin,
+            kind=self.lagrangian.penalty_kind,
+            ignore_index=ignore_index,
+            class_weight=self.class_weight,
+            label_smoothing=self.label_smoothing,
+            class_reduction=self.class_reduction,
+            penalty_weight=self.penalty_weight if penalty_weight is None else penalty_weight,
+            sample_weight=weight,
+            avg_factor=avg_factor,
+            return_parts=True,
+        )
+        assert isinstance(loss, tuple)
+        return loss
+
+    def _add_penalty(
+        self, base: Tensor, logits: Tensor, target: Tensor, ignore_index: int | None
+    ) -> tuple[Tensor, LossParts]:
+        constrain_all = target.is_floating_point() or self.ignore_index is None
+        mask = None if constrain_all or ignore_index is None else target != ignore_index
+        penalty = self.lagrangian.penalty(logits, mask)
+        if self.class_reduction == "sum":
+            penalty = penalty * self.lagrangian.num_classes
+        parts = LossParts(base.detach(), penalty.detach(), penalty.new_tensor(float("nan")))
+        return base + self.penalty_weight * penalty, parts
+
+    def _require_hook(self) -> None:
+        if self.updated_by_hook or not self.training:
+            return
+        # MMEngine sets the stage while a runner trains, and removes it afterwards.
+        if MessageHub.get_current_instance().runtime_info.get("loop_stage") == "train":
+            raise ValueError(
+                "CALSLoss is trained, but no hook updates its multipliers: add "
+                "dict(type='CALSMultiplierHook') to custom_hooks"
+            )
