@@ -1,0 +1,31 @@
+"""What the scripts under `tools/` share: arguments, checks before a run, the error boundary."""
+
+from .arguments import add_common_arguments, add_launcher_argument
+from .checkpoints import check_checkpoint, find_last_checkpoint, is_remote
+from .config_file import load_config
+from .data_root import set_data_root
+from .devices import prepare_devices, rank
+from .errors import run
+from .precision import use_mixed_precision
+from .runner import build_runner, data_explained
+from .work_dir import check_writable, prepare_work_dir, refuse_to_overwrite, write_json
+
+__all__ = [
+    "add_common_arguments",
+    "add_launcher_argument",
+    "build_runner",
+    "check_checkpoint",
+    "check_writable",
+    "data_explained",
+    "find_last_checkpoint",
+    "is_remote",
+    "load_config",
+    "prepare_devices",
+    "prepare_work_dir",
+    "rank",
+    "refuse_to_overwrite",
+    "run",
+    "set_data_root",
+    "use_mixed_precision",
+    "write_json",
+]

@@ -1,0 +1,46 @@
+"""Arguments that the training and the test script share."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+from mmengine.config import DictAction
+
+__all__ = ["add_common_arguments", "add_launcher_argument"]
+
+
+def add_common_arguments(parser: ArgumentParser) -> None:
+    """Add the config, where to write, where to read, and changes of the config."""
+    parser.add_argument("config", metavar="CONFIG", help="config file")
+    parser.add_argument(
+        "--work-dir", metavar="DIR", help="folder to write to (default: work_dirs/<config name>)"
+    )
+    parser.add_argument(
+        "--data-root",
+        metavar="DIR",
+        help="read the data here instead of the config's data_root; where its data sets have "
+        "several, DIR replaces the part that they share",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="changes of the config, for instance train_cfg.max_epochs=5 "
+        "model.backbone.depth=18; lists as key=[a,b] or key=a,b",
+    )
+    add_launcher_argument(parser)
+
+
+def add_launcher_argument(parser: ArgumentParser) -> None:
+    """Add who started the processes."""
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="who started the processes; dist_*.sh and slurm_*.sh set it",
+    )
+    # torch's older launcher passes the rank this way instead of by the environment.
+    parser.add_argument(
+        "--local_rank", "--local-rank", type=int, default=0, help="set by launchers"
+    )

@@ -1,0 +1,80 @@
+"""Find the checkpoint to continue from, and refuse one that cannot be read before a run starts."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import torch
+
+__all__ = ["check_checkpoint", "find_last_checkpoint", "is_remote"]
+
+
+def is_remote(path: str) -> bool:
+    """Whether MMEngine fetches the checkpoint itself (``https://``, ``torchvision://``, ...)."""
+    return "://" in path
+
+
+def check_checkpoint(path: str) -> None:
+    """Refuse a missing, truncated or foreign checkpoint file.
+
+    A checkpoint is a zip archive whose directory stands at its end, so a truncated one is found
+    without reading the weights.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a complete checkpoint.
+    """
+    if is_remote(path):
+        return
+    file = Path(path).expanduser()
+    if not file.is_file():
+        kind = "is a folder" if file.is_dir() else "does not exist"
+        raise FileNotFoundError(f"checkpoint {path!r} {kind}; give the path of a .pth file")
+    if not os.access(file, os.R_OK):
+        raise PermissionError(f"checkpoint {path!r} may not be read; change its permissions")
+    if not _is_complete(file):
+        raise ValueError(
+            f"checkpoint {path!r} is truncated or no checkpoint ({file.stat().st_size} bytes); "
+            "use an earlier one, or copy or download it again"
+        )
+
+
+def find_last_checkpoint(work_dir: str) -> str | None:
+    """The newest checkpoint of a run, as MMEngine noted it in ``last_checkpoint``; None if none.
+
+    The note may hold a path relative to another working directory, or from before the folder was
+    moved; then the file of that name in ``work_dir`` is meant.
+
+    Raises:
+        FileNotFoundError: If the noted checkpoint is gone.
+    """
+    note = Path(work_dir) / "last_checkpoint"
+    if not note.is_file():
+        return None
+    noted = note.read_text("utf-8").strip()
+    inside = Path(work_dir) / Path(noted).name
+    for candidate in (inside, Path(noted)):
+        if noted and candidate.is_file():
+            return str(candidate)
+    raise FileNotFoundError(
+        f"{str(note)!r} names {noted!r}, which does not exist; name a checkpoint by "
+        "--resume CHECKPOINT"
+    )
+
+
+def _is_complete(file: Path) -> bool:
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            return any(name.rsplit("/", 1)[-1] == "data.pkl" for name in archive.namelist())
+    with file.open("rb") as stream:
+        if stream.read(4) == b"PK\x03\x04":  # begins as an archive but lacks the directory
+            return False
+    try:
+        # The format before torch 1.6.  MMEngine will read it the same way right after.
+        torch.load(file, map_location="cpu", weights_only=False)
+    except Exception:
+        # Garbage makes the unpickler raise almost anything.
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""Point the data sets of a config at another folder, and explain data that is not there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+
+__all__ = ["explain_missing_data", "set_data_root"]
+
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+def set_data_root(cfg: Config, data_root: str) -> None:
+    """Replace ``data_root`` in every data set of the three loaders, however deeply wrapped.
+
+    Where the data sets have one ``data_root``, it becomes the new one. Where they have several,
+    the part that they share does: ``data/vaihingen`` and ``data/potsdam`` become
+    ``DIR/vaihingen`` and ``DIR/potsdam``. All other paths stay as they are.
+
+    Raises:
+        FileNotFoundError: If ``data_root`` is no folder.
+        ValueError: If no data set has a ``data_root``, or they share no part of it.
+    """
+    if not os.path.isdir(data_root):
+        raise FileNotFoundError(
+            f"--data-root {data_root!r} is not a folder; give the data's folder"
+        )
+    datasets = [dataset for _, dataset in _datasets(cfg) if dataset.get("data_root")]
+    if not datasets:
+        raise ValueError(
+            "--data-root found no data set with a data_root in the config; change its paths by "
+            "--cfg-options train_dataloader.dataset.KEY=PATH"
+        )
+    # Two loaders may hold one and the same dictionary: read all roots before changing any.
+    roots = [os.path.normpath(dataset["data_root"]) for dataset in datasets]
+    try:
+        shared = os.path.commonpath(roots)
+    except ValueError:  # absolute and relative paths
+        shared = ""
+    if not shared:
+        raise ValueError(
+            f"--data-root cannot replace {', '.join(sorted(set(roots)))}, which share no folder; "
+            "change them by --cfg-options"
+        )
+    for dataset, root in zip(datasets, roots, strict=True):
+        inner = os.path.relpath(root, shared)
+        dataset["data_root"] = data_root if inner == "." else os.path.join(data_root, inner)
+    if isinstance(cfg.get("data_root"), str):
+        cfg.data_root = data_root
+
+
+def explain_missing_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
+    """Say which data folder of the config is missing and what belongs there; None if none is."""
+    for loader, dataset in _datasets(cfg, loaders):
+        root = dataset.get("data_root")
+        if not root:
+            continue
+        inner = [*_strings(dataset.get("data_prefix")), *_strings(dataset.get("ann_file"))]
+        expected = [os.path.join(root, path) for path in inner if path]
+        missing = [path for path in [root, *expected] if not os.path.exists(path)]
+        if missing:
+            needs = f" (expected: {', '.join(expected)})" if expected else ""
+            return (
+                f"the {loader} finds no {missing[0]!r}{needs}; prepare the data set as its "
+                "framework's documentation says and pass its folder by --data-root DIR, or run "
+                "`make demo`, which needs no data"
+            )
+    return None
+
+
+def _datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[tuple[str, Any]]:
+    for loader in loaders:
+        loader_cfg = cfg.get(loader)
+        for part in loader_cfg if isinstance(loader_cfg, (list, tuple)) else [loader_cfg]:
+            if part:
+                for dataset in _unwrapped(part.get("dataset")):
+                    yield loader, dataset
+
+
+def _unwrapped(dataset: Any) -> Iterator[Any]:
+    """A data set and all that it wraps (ConcatDataset, RepeatDataset, ...)."""
+    if isinstance(dataset, (list, tuple)):
+        for part in dataset:
+            yield from _unwrapped(part)
+    elif isinstance(dataset, dict):
+        yield dataset
+        yield from _unwrapped(dataset.get("dataset"))
+        yield from _unwrapped(dataset.get("datasets"))
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [item for item in value.values() if isinstance(item, str)]
+    return [value] if isinstance(value, str) else []

@@ -1,0 +1,70 @@
+"""Test a checkpoint on the config's test split: task metrics and calibration.
+
+    python tools/test.py configs/cals/deeplabv3_cityscapes.py CHECKPOINT.pth --out metrics.json
+
+A checkpoint of a CALS run can be tested with the config of plain cross entropy and the other way
+round: the multipliers, which only training needs, are then named in the log and left out.
+"""
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("cals_mm") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmengine.config import Config
+
+from cals_mm import cli
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cli.add_common_arguments(parser)
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint file to test")
+    parser.add_argument("--out", metavar="FILE.json", help="write the metrics here as well")
+    return parser.parse_args()
+
+
+def check_test_split(cfg: Config) -> None:
+    for key in ("test_dataloader", "test_evaluator", "test_cfg"):
+        if cfg.get(key) is None:
+            raise ValueError(f"the config has no {key}, so there is nothing to test; set it")
+
+
+def check_out(path: str) -> None:
+    """Find out before the test whether its result can be written."""
+    if os.path.isdir(path):
+        raise ValueError(f"--out {path!r} is a folder; give the name of a file")
+    cli.check_writable(os.path.dirname(os.path.abspath(path)))
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = cli.load_config(args.config, args.cfg_options)
+    if args.data_root:
+        cli.set_data_root(cfg, args.data_root)
+    check_test_split(cfg)
+    cli.check_checkpoint(args.checkpoint)
+    if args.out:
+        check_out(args.out)
+    # Below the folder of the training run, whose dumped config must not be replaced.
+    name = Path(args.config).stem
+    work_dir = args.work_dir or os.path.join(cfg.get("work_dir") or f"work_dirs/{name}", "test")
+    cli.prepare_work_dir(cfg, args.config, work_dir)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    cli.prepare_devices(cfg, args.launcher)
+    with cli.data_explained(cfg, ("test_dataloader",)):
+        metrics = cli.build_runner(cfg).test()
+    if args.out and cli.rank() == 0:
+        cli.write_json(args.out, metrics)
+        print(f"metrics written to {args.out}", flush=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)
