@@ -1,0 +1,150 @@
+"""The package as a whole: import time and weight, layering, version, extras."""
+
+import ast
+import importlib.metadata
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "cals_mm"
+
+IMPORT_BUDGET = 0.5  # seconds over `import torch, mmengine.registry`
+
+# From the bottom: a stratum may import itself and what stands before it.
+STRATA = ("functional", "core")
+
+
+def run_python(code: str, check: bool = True) -> subprocess.CompletedProcess:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd="/", check=check
+    )
+
+
+def test_import_is_quick():
+    # Processor time, not wall time: other test workers run at the same time.
+    code = (
+        "import time, torch, mmengine.registry; start = time.process_time(); import cals_mm;"
+        "print(time.process_time() - start)"
+    )
+    run_python(code)  # compiles the byte code
+    seconds = [float(run_python(code).stdout) for _ in range(5)]
+    assert statistics.median(seconds) <= IMPORT_BUDGET, seconds
+
+
+def test_import_pulls_in_no_heavy_package():
+    code = (
+        "import sys, json, cals_mm;"
+        "print(json.dumps([m for m in ('mmseg', 'mmpretrain', 'matplotlib') if m in sys.modules]))"
+    )
+    assert json.loads(run_python(code).stdout) == []
+
+
+def test_without_mmengine_the_import_names_the_extra():
+    code = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] == 'mmengine':
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+sys.meta_path.insert(0, Blocked())
+try:
+    import cals_mm
+except ImportError as error:
+    print(error)
+"""
+    message = run_python(code).stdout.strip()
+    assert len(message.splitlines()) == 1, message
+    assert "cals-mm[onedl]" in message
+
+
+def imported_modules(file: Path) -> set[str]:
+    """Absolute names of all that a file imports, wherever in it."""
+    package = file.relative_to(ROOT).with_suffix("").parts[:-1]
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def upward_imports(file: Path, stratum: str) -> list[str]:
+    allowed = STRATA[: STRATA.index(stratum) + 1]
+    return [
+        name
+        for name in sorted(imported_modules(file))
+        if name.split(".")[0] == "cals_mm" and name.split(".")[1] not in allowed
+    ]
+
+
+@pytest.mark.parametrize("stratum", STRATA)
+def test_imports_point_downwards(stratum):
+    files = sorted((PACKAGE / stratum).rglob("*.py"))
+    assert files
+    found = {str(file.relative_to(ROOT)): upward_imports(file, stratum) for file in files}
+    assert {file: names for file, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize("stratum", STRATA)
+def test_lower_strata_need_torch_only(stratum):
+    for file in sorted((PACKAGE / stratum).rglob("*.py")):
+        roots = {name.split(".")[0] for name in imported_modules(file)}
+        foreign = roots - set(sys.stdlib_module_names) - {"torch", "cals_mm", "numpy", "triton"}
+        assert foreign == set(), f"{file.relative_to(ROOT)} imports {foreign}"
+
+
+def test_the_layer_check_sees_an_upward_import(tmp_path, monkeypatch):
+    file = tmp_path / "cals_mm" / "functional" / "inner" / "wrong.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("from ...core import x\nfrom .. import penalty\nfrom cals_mm import losses\n")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    assert upward_imports(file, "functional") == ["cals_mm.core.x", "cals_mm.losses"]
+
+
+def test_one_version():
+    import cals_mm
+    from cals_mm.version import __version__
+
+    assert cals_mm.__version__ == __version__
+    try:
+        installed = importlib.metadata.version("cals-mm")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("cals-mm is not installed, the suite runs from the source tree")
+    assert installed == __version__
+
+
+def test_core_requirements_name_no_openmmlab_package():
+    tree = ast.parse((ROOT / "setup.py").read_text("utf-8"))
+    values = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id.endswith(("_REQUIRES", "_REQUIRE"))
+    }
+    assert not [name for name in values["INSTALL_REQUIRES"] if "mm" in name]
+    assert set(values["EXTRAS_REQUIRE"]) == {"onedl", "openmmlab", "text", "test", "bench", "dev"}
+
+
+def test_constraints_pin_every_direct_requirement():
+    pins = (ROOT / "constraints.txt").read_text("utf-8").lower()
+    pinned = {line.split("==")[0] for line in pins.splitlines() if "==" in line}
+    tree = ast.parse((ROOT / "setup.py").read_text("utf-8"))
+    named = {
+        node.value.split(">=")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    for name in ("torch", "torchvision", "numpy", "onedl-mmengine", "ruff", "mypy", "pytest"):
+        assert name in named
+        assert name in pinned
