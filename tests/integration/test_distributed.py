@@ -1,0 +1,65 @@
+"""N processes give the multipliers and the metrics of one."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from mmengine.config import Config
+
+from tests.tiny import free_port, make_images, tiny_config, train
+
+SIZE = 7  # odd: with 2 and 3 processes the sampler fills up with duplicates
+
+
+def config(root: Path, launcher: str = "none") -> Config:
+    """A run whose weights never move, so that only the validation depends on the processes."""
+    cfg = tiny_config(root, steps=2, launcher=launcher)
+    cfg.optim_wrapper.optimizer.update(lr=0.0, momentum=0.0)
+    cfg.env_cfg = dict(dist_cfg=dict(backend="gloo"))
+    for part in (cfg.model.backbone, cfg.model.decode_head):
+        part.norm_cfg = dict(type="GN", num_groups=2)
+    cfg.val_evaluator = [dict(type="IoUMetric"), dict(type="CalibrationMetric")]
+    cfg.val_dataloader.batch_size = 1
+    cfg.work_dir = str(root / f"work_{launcher}")
+    return cfg
+
+
+def run(rank: int, world_size: int, root: str, port: int) -> None:
+    torch.set_num_threads(1)
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(world_size),
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+    )
+    runner = train(config(Path(root), "pytorch" if world_size > 1 else "none"))
+    metrics = runner.val_loop.run()
+    model = runner.model.module if world_size > 1 else runner.model
+    lagrangian = model.decode_head.loss_decode.lagrangian
+    state = {key: value.double() for key, value in lagrangian.state_dict().items()}
+    torch.save((state, metrics), f"{root}/result_{world_size}_{rank}.pt")
+
+
+@pytest.mark.slow
+def test_processes_agree(tmp_path: Path) -> None:
+    make_images(tmp_path, "train", 6)
+    make_images(tmp_path, "val", SIZE)
+    make_images(tmp_path, "test", 2)
+    results = {}
+    for world_size in (1, 2, 3):
+        mp.spawn(run, (world_size, str(tmp_path), free_port()), nprocs=world_size, join=True)
+        for rank in range(world_size):
+            path = tmp_path / f"result_{world_size}_{rank}.pt"
+            results[world_size, rank] = torch.load(path, weights_only=False)
+    state, metrics = results[1, 0]
+    assert (state["multipliers"] > 1e-3).any()
+    assert state["num_updates"] == 2
+    for (world_size, rank), (other, values) in results.items():
+        for key, value in state.items():
+            torch.testing.assert_close(other[key], value, rtol=1e-9, atol=1e-12)
+        assert values.keys() == metrics.keys()
+        for key, value in metrics.items():
+            assert values[key] == pytest.approx(value, rel=1e-9, nan_ok=True), (world_size, rank, key)
