@@ -1,0 +1,111 @@
+"""Which images of a training set are held out to learn the multipliers on.
+
+The multipliers are learned on images that the weights never see and that are not the test set
+either. Each rule here is a pure function of the file names, so every process and every run agree.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+FOLDS = ("all", "fit", "held_out")
+
+
+def random_held_out(names: Sequence[str], count: int, seed: int = 0) -> frozenset[str]:
+    """Holds out single images at random; for sets whose images are independent.
+
+    Args:
+        names: Names of all images; their order does not matter.
+        count: How many to hold out.
+        seed: Seed of the permutation of the sorted names.
+
+    Returns:
+        The names held out.
+
+    Raises:
+        ValueError: ``count`` would leave one of the two parts empty.
+
+    Example:
+        >>> sorted(random_held_out(['a', 'b', 'c', 'd', 'e'], count=2))
+        ['c', 'e']
+    """
+    if not 0 < count < len(names):
+        raise ValueError(
+            f"cannot hold out {count} of {len(names)} images: give a number from 1 to "
+            f"{len(names) - 1}"
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    ordered = sorted(names)
+    return frozenset(ordered[i] for i in order[:count])
+
+
+def leading_held_out(
+    names: Sequence[str], fraction: float, sequence_of: Callable[[str], str]
+) -> frozenset[str]:
+    """Holds out the leading frames of every video sequence; for consecutive frames.
+
+    Neighbouring frames of a video are nearly the same picture, so random frames would leak. One
+    block at the end of each sequence borders on the rest at a single cut only.
+
+    Args:
+        names: Names of all frames; sorted names of a sequence are in temporal order.
+        fraction: Share of each sequence to hold out, fraction in (0, 1).
+        sequence_of: Gives the sequence of a name.
+
+    Returns:
+        The names held out: of each sequence at least one, if it has two frames or more.
+
+    Raises:
+        ValueError: ``fraction`` is not in (0, 1).
+
+    Example:
+        >>> names = ['a_1', 'a_2', 'a_3', 'a_4', 'b_1', 'b_2']
+        >>> sorted(leading_held_out(names, 0.5, lambda name: name[0]))
+        ['a_1', 'a_2', 'b_1']
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"held-out fraction is {fraction}: give a number between 0 and 1")
+    sequences: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        sequences[sequence_of(name)].append(name)
+    held_out: set[str] = set()
+    for frames in sequences.values():
+        count = min(max(1, round(fraction * len(frames))), len(frames) - 1)
+        held_out.update(frames[:count])
+    return frozenset(held_out)
+
+
+def select_fold(names: Sequence[str], held_out: frozenset[str], fold: str) -> list[str]:
+    """Keeps one fold, in the order of ``names``.
+
+    Args:
+        names: Names of all images.
+        held_out: Names that belong to the held-out fold.
+        fold: ``'fit'``, ``'held_out'`` or ``'all'``.
+
+    Returns:
+        The names of the fold.
+    """
+    if fold == "all":
+        return list(names)
+    return [name for name in names if (name in held_out) == (fold == "held_out")]
+
+
+def evenly_spaced(names: Sequence[str], count: int) -> list[str]:
+    """Keeps ``count`` names at even distances, for experiments with few images.
+
+    Args:
+        names: Names, neighbours being similar (sorted).
+        count: How many to keep, at least 1; all of them if there are no more.
+
+    Returns:
+        The names kept, in their order.
+
+    Example:
+        >>> evenly_spaced(['a', 'b', 'c', 'd', 'e', 'f'], 3)
+        ['a', 'c', 'e']
+    """
+    if count >= len(names):
+        return list(names)
+    return [names[i * len(names) // count] for i in range(count)]
