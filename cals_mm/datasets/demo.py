@@ -1,0 +1,31 @@
+"""The demo's data set, which makes itself on first use."""
+
+from mmengine.registry import DATASETS
+
+from .cityscapes import CityscapesCities
+from .street_scenes import DemoSpec, make_demo_set
+
+
+@DATASETS.register_module()
+class DemoCityscapes(CityscapesCities):
+    """Synthetic street scenes in the Cityscapes layout, made under ``data_root`` if missing.
+
+    Args:
+        data_root: Folder of the demo data.
+        demo: Options of ``DemoSpec``; the same for every split of one ``data_root``.
+        **kwargs: Arguments of ``CityscapesCities``.
+
+    Raises:
+        ValueError: The folder holds something else, or a set with other options.
+    """
+
+    DATA_NAME = "demo"
+
+    def __init__(self, data_root: str, demo: dict | None = None, **kwargs) -> None:
+        self.demo_spec = DemoSpec.from_options(**(demo or {}))
+        super().__init__(data_root=data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Makes the scenes if they are not there, then lists them."""
+        make_demo_set(self.data_root, self.demo_spec)
+        return super().load_data_list()

