@@ -79,7 +79,8 @@ def make_demo_set(
 
     The files are written to a hidden folder beside ``root`` that gets its name only when it is
     complete, so ``root`` is never half full. Processes that ask at the same time wait for one of
-    them. Nothing that exists is overwritten or deleted.
+    them. Nothing that exists is overwritten or deleted. A process killed midway leaves a folder
+    ``.<name>.partial-*`` behind, which nobody reads.
 
     Args:
         root: Folder of the set; it gets ``leftImg8bit``, ``gtFine`` and a manifest.
