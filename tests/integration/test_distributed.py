@@ -8,21 +8,20 @@ import torch
 import torch.multiprocessing as mp
 from mmengine.config import Config
 
+from cals_mm.cli.devices import prepare_devices
 from tests.tiny import free_port, make_images, tiny_config, train
 
 SIZE = 7  # odd: with 2 and 3 processes the sampler fills up with duplicates
 
 
-def config(root: Path, launcher: str = "none") -> Config:
+def config(root: Path) -> Config:
     """A run whose weights never move, so that only the validation depends on the processes."""
-    cfg = tiny_config(root, steps=2, launcher=launcher)
+    cfg = tiny_config(root, steps=2)
     cfg.optim_wrapper.optimizer.update(lr=0.0, momentum=0.0)
-    cfg.env_cfg = dict(dist_cfg=dict(backend="gloo"))
     for part in (cfg.model.backbone, cfg.model.decode_head):
         part.norm_cfg = dict(type="GN", num_groups=2)
     cfg.val_evaluator = [dict(type="IoUMetric"), dict(type="CalibrationMetric")]
     cfg.val_dataloader.batch_size = 1
-    cfg.work_dir = str(root / f"work_{launcher}")
     return cfg
 
 
@@ -35,7 +34,9 @@ def run(rank: int, world_size: int, root: str, port: int) -> None:
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
     )
-    runner = train(config(Path(root), "pytorch" if world_size > 1 else "none"))
+    cfg = config(Path(root))
+    prepare_devices(cfg, "pytorch" if world_size > 1 else "none")
+    runner = train(cfg)
     metrics = runner.val_loop.run()
     model = runner.model.module if world_size > 1 else runner.model
     lagrangian = model.decode_head.loss_decode.lagrangian

@@ -1,0 +1,64 @@
+"""Every config of the project builds its model, losses, hooks and data pipeline."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, init_default_scope
+
+from cals_mm import CALSLoss, CALSMultiplierHook
+
+ROOT = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.parts)
+
+
+def load(path: Path) -> Config:
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    return cfg
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_builds(path: Path) -> None:
+    cfg = load(path)
+    # Weights are not fetched in a test; init_weights is what would fetch them.
+    with torch.device("meta"):
+        model = MODELS.build(cfg.model)
+    losses = [module for module in model.modules() if isinstance(module, CALSLoss)]
+    hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
+    uses_cals = path.parent.name.startswith("cals")
+    assert bool(losses) == uses_cals
+    assert any(isinstance(hook, CALSMultiplierHook) for hook in hooks) == uses_cals
+    for hook in cfg.default_hooks.values():
+        HOOKS.build(hook)
+    for split in ("train", "val", "test"):
+        dataset = cfg[f"{split}_dataloader"].dataset
+        built = DATASETS.build(dict(dataset, lazy_init=True))
+        assert len(built.metainfo["classes"]) == model.num_classes
+        for transform in dataset.pipeline:
+            TRANSFORMS.build(transform)
+    for metrics in (cfg.val_evaluator, cfg.test_evaluator):
+        for metric in metrics:
+            METRICS.build(metric)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_multipliers_are_learned_on_neither_train_nor_test(path: Path) -> None:
+    cfg = load(path)
+    splits = [
+        {
+            key: value
+            for key, value in cfg[f"{split}_dataloader"].dataset.items()
+            if key in ("data_root", "data_prefix", "ann_file", "fold", "split")
+        }
+        for split in ("train", "val", "test")
+    ]
+    assert splits[0] != splits[1] != splits[2] != splits[0]
+
+
+def test_leaf_configs_are_short() -> None:
+    for path in CONFIGS:
+        assert len(path.read_text().splitlines()) <= 25, path
+        ast.parse(path.read_text())
