@@ -2,6 +2,6 @@
 _base_ = [
     "../_base_/models/deeplabv3_r18-d16_small.py",
     "../_base_/datasets/camvid.py",
-    "../_base_/schedules/camvid_40e.py",
+    "../_base_/schedules/camvid.py",
     "../_base_/default_runtime.py",
 ]

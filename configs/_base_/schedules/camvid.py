@@ -1,5 +1,5 @@
-# 40 epochs of AdamW from scratch, polynomial decay, one validation an epoch.
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=40, val_interval=1)
+# 30 epochs of AdamW from scratch, polynomial decay, one validation an epoch.
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=30, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(
@@ -9,5 +9,5 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 param_scheduler = [
-    dict(type="PolyLR", eta_min=1e-5, power=0.9, begin=0, end=40, by_epoch=True, convert_to_iter_based=True)
+    dict(type="PolyLR", eta_min=1e-5, power=0.9, begin=0, end=30, by_epoch=True, convert_to_iter_based=True)
 ]
