@@ -139,7 +139,7 @@ def _with_import(custom_imports: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _with_metric(evaluator: Any, site: LossSite, options: Mapping[str, Any]) -> Any:
     if isinstance(evaluator, dict) and "metrics" in evaluator:
-        return ConfigDict(evaluator, metrics=_with_metric(evaluator.metrics, site, options))
+        return ConfigDict(evaluator, metrics=_with_metric(evaluator["metrics"], site, options))
     metrics = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
     names = [type_name(metric) for metric in metrics]
     # `format_only` writes files for a test server: that split has no labels.

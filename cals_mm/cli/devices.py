@@ -7,6 +7,7 @@ the device's number to DistributedDataParallel, which a model on the CPU refuses
 from __future__ import annotations
 
 import datetime
+import gc
 import os
 import subprocess
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
-__all__ = ["prepare_devices", "rank"]
+__all__ = ["leave_process_group", "prepare_devices", "rank"]
 
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
@@ -68,6 +69,16 @@ def prepare_devices(cfg: Config, launcher: str) -> None:
     torch.distributed.init_process_group(
         "gloo", timeout=datetime.timedelta(seconds=dist_cfg.get("timeout", 1800))
     )
+
+
+def leave_process_group() -> None:
+    """End the communication of several processes, after all of them have finished."""
+    if torch.distributed.is_initialized():
+        # What is left of the distributed model must go first, and no process may leave while
+        # another still talks to it: either makes gloo abort the process, now and then.
+        gc.collect()
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def _set_variables(launcher: str) -> None:

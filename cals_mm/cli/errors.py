@@ -7,9 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-import torch.distributed
-
-from .devices import rank
+from .devices import leave_process_group, rank
 
 __all__ = ["one_line", "run"]
 
@@ -28,8 +26,7 @@ def run(main: Callable[[], None]) -> None:
     """
     try:
         main()
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        leave_process_group()
     except KeyboardInterrupt:
         _say("interrupted; --resume continues from the last checkpoint")
         sys.exit(130)

@@ -13,6 +13,9 @@ from .data_root import LOADERS, explain_missing_data
 
 __all__ = ["build_runner", "data_explained"]
 
+# What the data sets of the frameworks raise about a missing folder.
+MISSING_DATA_ERRORS = (OSError, RuntimeError, AssertionError)
+
 
 def build_runner(cfg: Config) -> Runner:
     """Build the config's runner: MMEngine's, unless ``runner_type`` names another."""
@@ -21,21 +24,20 @@ def build_runner(cfg: Config) -> Runner:
 
 @contextmanager
 def data_explained(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[None]:
-    """Turn whatever goes wrong inside into a clear error if a data folder is missing.
+    """Turn a data set's error about a missing folder into one that says what is expected.
 
-    Only afterwards, because a config may make its data on first use. The data sets of the
-    frameworks raise errors of many kinds about a missing folder.
+    Only afterwards, because a config may make its data on first use.
 
     Args:
         cfg: The config that is run.
         loaders: The loaders whose data the run needs.
 
     Raises:
-        FileNotFoundError: If something went wrong and a data folder is missing.
+        FileNotFoundError: If such an error was raised and a data folder is missing.
     """
     try:
         yield
-    except Exception as error:
+    except MISSING_DATA_ERRORS as error:
         explanation = explain_missing_data(cfg, loaders)
         if explanation is None:
             raise
