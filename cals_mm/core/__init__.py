@@ -2,5 +2,6 @@
 
 from .augmented_lagrangian import AugmentedLagrangian
 from .dual_statistics import DualStatistics, NonFiniteLogitsError
+from .temperature import TemperatureScaler
 
-__all__ = ["AugmentedLagrangian", "DualStatistics", "NonFiniteLogitsError"]
+__all__ = ["AugmentedLagrangian", "DualStatistics", "NonFiniteLogitsError", "TemperatureScaler"]
