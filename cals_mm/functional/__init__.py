@@ -1,7 +1,45 @@
 """Stateless maths of CALS: torch tensors in, torch tensors out."""
 
+from .calibration import (
+    ClassCalibration,
+    ReliabilityCurve,
+    accuracy,
+    adaptive_calibration_error,
+    brier_score,
+    calibration_gap,
+    class_calibration,
+    classwise_calibration_error,
+    expected_calibration_error,
+    maximum_calibration_error,
+    mean_confidence,
+    negative_log_likelihood,
+    reliability_curve,
+)
+from .calibration_bins import CalibrationStatistics
+from .calibration_pass import calibration_statistics
 from .cals_loss import LossParts, cals_loss
 from .penalty import PENALTIES, penalty_lagrangian
 from .violation import margin_violation
 
-__all__ = ["PENALTIES", "LossParts", "cals_loss", "margin_violation", "penalty_lagrangian"]
+__all__ = [
+    "PENALTIES",
+    "CalibrationStatistics",
+    "ClassCalibration",
+    "LossParts",
+    "ReliabilityCurve",
+    "accuracy",
+    "adaptive_calibration_error",
+    "brier_score",
+    "calibration_gap",
+    "calibration_statistics",
+    "cals_loss",
+    "class_calibration",
+    "classwise_calibration_error",
+    "expected_calibration_error",
+    "margin_violation",
+    "maximum_calibration_error",
+    "mean_confidence",
+    "negative_log_likelihood",
+    "penalty_lagrangian",
+    "reliability_curve",
+]

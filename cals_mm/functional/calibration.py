@@ -1,0 +1,243 @@
+"""Calibration metrics from the sums of one pass; fractions in [0, 1] and float64 throughout."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .calibration_bins import CalibrationStatistics, bin_edges, cell_edges
+
+__all__ = [
+    "ClassCalibration",
+    "ReliabilityCurve",
+    "accuracy",
+    "adaptive_calibration_error",
+    "brier_score",
+    "calibration_gap",
+    "class_calibration",
+    "classwise_calibration_error",
+    "expected_calibration_error",
+    "maximum_calibration_error",
+    "mean_confidence",
+    "negative_log_likelihood",
+    "reliability_curve",
+]
+
+NORMS = ("l1", "l2", "max")
+
+
+class ReliabilityCurve(NamedTuple):
+    """What a reliability diagram shows, per bin of the confidence."""
+
+    edges: Tensor
+    """Edges of the bins, (bins + 1,) float64."""
+    count: Tensor
+    """Samples, (bins,) int64."""
+    confidence: Tensor
+    """Mean confidence, (bins,) float64; NaN where a bin is empty."""
+    accuracy: Tensor
+    """Share of correct predictions, (bins,) float64; NaN where a bin is empty."""
+
+
+class ClassCalibration(NamedTuple):
+    """Calibration of each class, (K,); NaN where there is no sample to take it over."""
+
+    count: Tensor
+    """Samples with this label, int64."""
+    accuracy: Tensor
+    """Share of them that were predicted right."""
+    gap: Tensor
+    """Mean probability of this class minus its frequency, where the former exceeds 1/2 and the
+    class is predicted; > 0 is over-confident."""
+    error: Tensor
+    """Expected calibration error of this class's probability (one against the rest)."""
+
+
+def expected_calibration_error(statistics: CalibrationStatistics, norm: str = "l1") -> Tensor:
+    r"""Expected calibration error over equal-width bins (a, b] of the confidence.
+
+    .. math:: ECE = \sum_b \frac{n_b}{N} |conf_b - acc_b|
+
+    Args:
+        statistics: Sums of :func:`calibration_statistics`.
+        norm: 'l1' as above; 'l2' the root of the weighted mean of squares; 'max' the largest
+            difference of a bin that is not empty.
+
+    Returns:
+        Scalar, a fraction in [0, 1]; NaN without samples, as for every metric of this file.
+
+    Raises:
+        ValueError: For an unknown norm.
+
+    Reference:
+        Naeini et al., Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015;
+        Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation (3).
+
+    Example:
+        >>> import torch
+        >>> from cals_mm.functional import calibration_statistics
+        >>> statistics = calibration_statistics(
+        ...     torch.tensor([[0.9, 0.1], [0.3, 0.7]]), torch.tensor([0, 0]), probabilities=True)
+        >>> print(f"{expected_calibration_error(statistics):.3f}")
+        0.400
+    """
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
+    difference = (statistics.bin_confidence - statistics.bin_correct).abs()
+    if norm == "l1":
+        return _mean(difference.sum(), statistics)
+    per_sample = difference / statistics.bin_count.clamp(min=1)
+    if norm == "max":
+        return per_sample.max() if statistics.count else _mean(difference.sum(), statistics)
+    return _mean((difference * per_sample).sum(), statistics).sqrt()
+
+
+def maximum_calibration_error(statistics: CalibrationStatistics) -> Tensor:
+    """Largest difference of confidence and accuracy of a bin: ``norm='max'``."""
+    return expected_calibration_error(statistics, norm="max")
+
+
+def adaptive_calibration_error(
+    statistics: CalibrationStatistics, return_bound: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
+    r"""Expected calibration error over bins that hold equally many samples.
+
+    The bins are as many as the equal-width ones; bin j ends at the sample of rank
+    floor(j N / bins) + 1 in the order of confidence. The order is known up to the cells of a fine
+    grid (1024 per octave of 1 - confidence); a cell that an edge cuts is shared out in
+    proportion. With the cell's n samples, width w, summed difference D of confidence and
+    correctness, and the share f of it below the edge, whatever their order and however many of
+    them tie, the result differs from that of the sorted samples by at most
+
+    .. math:: \frac2N \sum_{edges} (1 - f)|D| + n q (1 + w),
+              \qquad q = \max_{f \le g \le 1} g (1 - g)
+
+    which is zero where each of these cells holds one sample.
+
+    Args:
+        statistics: Sums of :func:`calibration_statistics`.
+        return_bound: Also return this bound, for these data.
+
+    Returns:
+        Scalar, a fraction in [0, 1], or the scalar and its error bound.
+
+    Reference:
+        Nguyen and O'Connor, Posterior Calibration and Exploratory Analysis for Natural Language
+        Processing Models, EMNLP 2015.
+
+    Example:
+        >>> import torch
+        >>> from cals_mm.functional import calibration_statistics
+        >>> statistics = calibration_statistics(
+        ...     torch.tensor([[0.9, 0.1], [0.3, 0.7]]), torch.tensor([0, 0]), probabilities=True)
+        >>> print(f"{adaptive_calibration_error(statistics):.3f}")
+        0.400
+    """
+    # Ascending confidence.
+    count = statistics.cell_count.flip(0)
+    difference = (statistics.cell_confidence - statistics.cell_correct).flip(0)
+    below = count.cumsum(0)
+    total, bins = statistics.count, statistics.num_bins
+    if not total:
+        empty = _mean(difference.sum(), statistics)
+        return (empty, empty) if return_bound else empty
+    rank = torch.arange(1, bins, device=count.device) * total // bins + 1
+    cell = torch.searchsorted(below, rank.clamp_(max=total))
+    inside = count[cell]
+    share = (rank - (below[cell] - inside)) / inside.double()
+    rest = (1 - share) * difference[cell]
+    cumulated = difference.cumsum(0)
+    ends = torch.cat([cumulated.new_zeros(1), cumulated[cell] - rest, cumulated[-1:]])
+    error = _mean(ends.diff().abs().sum(), statistics)
+    if not return_bound:
+        return error
+    width = cell_edges().diff().flip(0).to(cell.device)[cell]
+    spread = share.clamp(min=0.5)
+    slack = rest.abs() + inside * spread * (1 - spread) * (1 + width)
+    return error, _mean(2 * slack.sum(), statistics)
+
+
+def classwise_calibration_error(
+    statistics: CalibrationStatistics, reduction: str = "mean"
+) -> Tensor:
+    r"""Calibration error of each class's probability against the frequency of that class.
+
+    .. math:: cwECE = \frac1K \sum_k \sum_b \frac{n_{kb}}{N} |\bar p_{kb} - \bar y_{kb}|
+
+    The mean goes over all K classes, also those without a sample: their probability is wrong
+    wherever it is not zero.
+
+    Args:
+        statistics: Sums of :func:`calibration_statistics`.
+        reduction: 'mean', or 'none' for the values of the classes.
+
+    Returns:
+        Scalar or (K,), fractions in [0, 1].
+
+    Raises:
+        ValueError: For an unknown reduction.
+
+    Reference:
+        Kull et al., Beyond Temperature Scaling, NeurIPS 2019, equation (4).
+    """
+    if reduction not in ("mean", "none"):
+        raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}")
+    difference = (statistics.class_probability - statistics.class_positive).abs().sum(1)
+    error = _mean(difference, statistics)
+    return error.mean() if reduction == "mean" else error
+
+
+def negative_log_likelihood(statistics: CalibrationStatistics) -> Tensor:
+    """Mean of -log p(label), in nats."""
+    return _mean(statistics.negative_log_likelihood, statistics)
+
+
+def brier_score(statistics: CalibrationStatistics) -> Tensor:
+    """Mean over samples of the sum over classes of (p - one-hot label)^2, in [0, 2]."""
+    return _mean(statistics.brier, statistics)
+
+
+def accuracy(statistics: CalibrationStatistics) -> Tensor:
+    """Share of samples whose largest logit, the first of equals, is the label's."""
+    return _mean(statistics.bin_correct.sum(), statistics)
+
+
+def mean_confidence(statistics: CalibrationStatistics) -> Tensor:
+    """Mean of the largest probability."""
+    return _mean(statistics.bin_confidence.sum(), statistics)
+
+
+def calibration_gap(statistics: CalibrationStatistics) -> Tensor:
+    """Mean confidence minus accuracy, signed: > 0 is over-confident, < 0 under-confident."""
+    return mean_confidence(statistics) - accuracy(statistics)
+
+
+def reliability_curve(statistics: CalibrationStatistics) -> ReliabilityCurve:
+    """Accuracy and mean confidence per bin, for a reliability diagram."""
+    count = statistics.bin_count
+    device = count.device
+    return ReliabilityCurve(
+        bin_edges(statistics.num_bins, torch.float64, device),
+        count,
+        statistics.bin_confidence / count,
+        statistics.bin_correct / count.double(),
+    )
+
+
+def class_calibration(statistics: CalibrationStatistics) -> ClassCalibration:
+    """Accuracy, signed gap and calibration error of each class."""
+    count = statistics.class_positive.sum(1)
+    sure = slice((statistics.num_bins + 1) // 2, None)  # the bins from 1/2 on
+    difference = (statistics.class_probability - statistics.class_positive)[:, sure].sum(1)
+    return ClassCalibration(
+        count,
+        statistics.class_correct / count.double(),
+        difference / statistics.class_count[:, sure].sum(1),
+        classwise_calibration_error(statistics, reduction="none"),
+    )
+
+
+def _mean(total: Tensor, statistics: CalibrationStatistics) -> Tensor:
+    return total.double() / statistics.bin_count.sum()
