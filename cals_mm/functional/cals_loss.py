@@ -7,7 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .eager import eager_cals_loss
+from .backends import choose_backend
+from .backends.eager import eager_loss
+from .fused import fused_loss
+from .normalisation import make_problem
 from .penalty import check_penalty
 from .violation import check_margin
 
@@ -90,49 +93,32 @@ def cals_loss(
     margin = check_margin(margin)
     check_penalty(kind)
     _check_shapes(logits, target, multipliers, rho, class_reduction)
-    soft = target.is_floating_point()
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
-    valid = None if soft or ignore_index is None else target != ignore_index
-    if not soft:
-        _check_labels(target, valid, logits.shape[1], ignore_index)
-    if class_weight is not None:
-        class_weight = class_weight.to(logits)
-
-    samples = logits.numel() // logits.shape[1]
-    count = logits.new_tensor(float(samples)) if valid is None else valid.sum().to(logits.dtype)
-    if avg_factor is not None:
-        divisor = torch.as_tensor(avg_factor, dtype=logits.dtype, device=logits.device)
-    elif class_weight is not None and not soft:
-        weights = class_weight[target if valid is None else target[valid]]
-        divisor = weights.sum()
+    problem = make_problem(
+        logits,
+        target,
+        multipliers,
+        rho,
+        margin,
+        kind=kind,
+        ignore_index=ignore_index,
+        class_weight=class_weight,
+        label_smoothing=label_smoothing,
+        sum_over_classes=class_reduction == "sum",
+        penalty_weight=penalty_weight,
+        sample_weight=sample_weight,
+        avg_factor=avg_factor,
+    )
+    backend = choose_backend(problem)
+    if backend == "eager":
+        with torch.autocast(logits.device.type, enabled=False):
+            sums = eager_loss(problem)
+            loss = sums.entropy + penalty_weight * sums.penalty
     else:
-        divisor = count
-    # Nothing valid: the sums are 0, and so is the loss.
-    entropy_scale = torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))
-    count = count.clamp(min=1)
-    classes = 1 if class_reduction == "sum" else logits.shape[1]
-    with torch.autocast(logits.device.type, enabled=False):
-        entropy, penalty, violated = eager_cals_loss(
-            logits,
-            target,
-            multipliers,
-            rho,
-            margin,
-            kind=kind,
-            valid=valid,
-            ignore_index=-100 if ignore_index is None else ignore_index,
-            class_weight=class_weight,
-            label_smoothing=label_smoothing,
-            sample_weight=sample_weight,
-            cross_entropy_scale=entropy_scale,
-            penalty_scale=1 / (count * classes),
-        )
-    loss = entropy + penalty_weight * penalty
+        loss, sums = fused_loss(problem, backend)
     if not return_parts:
         return loss
-    share = violated / (count * logits.shape[1])
-    return loss, LossParts(entropy.detach(), penalty.detach(), share)
+    share = sums.violated * problem.constraint_share
+    return loss, LossParts(sums.entropy.detach(), sums.penalty.detach(), share)
 
 
 def _check_shapes(
@@ -163,17 +149,4 @@ def _check_shapes(
         raise ValueError(
             f"target has shape {tuple(target.shape)}, but logits of shape {tuple(logits.shape)} "
             f"need labels of shape {labels_shape} or probabilities of shape {tuple(logits.shape)}"
-        )
-
-
-def _check_labels(
-    target: Tensor, valid: Tensor | None, num_classes: int, ignore_index: int | None
-) -> None:
-    bad = (target < 0) | (target >= num_classes)
-    if valid is not None:
-        bad &= valid
-    if bad.any():
-        raise ValueError(
-            f"label {int(target[bad][0])} is outside 0..{num_classes - 1}: correct num_classes, "
-            f"or mark such samples with ignore_index (now {ignore_index})"
         )

@@ -71,8 +71,10 @@ def penalty_lagrangian(
     if kind == "relu":
         slope = torch.where(active, lam, torch.zeros_like(lam))
         return slope * h, slope
-    # Each branch sees a harmless 0 where the other one holds, so no NaN reaches the gradient.
-    up, down = h.clamp(min=0), h.clamp(max=0)
+    # Each branch sees a harmless 0 where the other one holds, so no NaN reaches the gradient;
+    # by where, because autograd's derivative of clamp at its bound, where h = 0 lies, is 0.
+    zero = torch.zeros_like(h)
+    up, down = torch.where(active, h, zero), torch.where(active, zero, h)
     inner = 1 / (1 - rho * down)
     value_up, slope_up = lam * up * (1 + rho * up), lam * (1 + 2 * rho * up)
     if kind == "p2":

@@ -1,0 +1,116 @@
+"""Loss and gradient of one chunk of samples, small enough to stay in the cache throughout.
+
+Everything is computed from the *scaled distance* u = (z - max z) log2(e) <= 0, for which exp(z -
+max z) = 2^u. Torch's exp2 is several times faster than its exp, and a distance scaled together
+with the margin leaves the violation h = -(u + m') / m', m' = m log2(e), as it was.
+
+A logit enters the penalty twice: by its own distance, derivative -P'(h_k) / m, and, if it is the
+largest, by all of them, derivative sum_j P'(h_j) / m, shared evenly among equal maxima.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .chunk_entropy import ChunkEntropy
+from .chunk_penalty import ChunkPenalty
+from .problem import LossProblem
+
+__all__ = ["Chunk", "ChunkKernel", "ChunkSums"]
+
+
+class Chunk(NamedTuple):
+    """Views of B samples as (B, K), or of B images of P pixels as (B, K, P)."""
+
+    logits: Tensor
+    """(B, K[, P]) in the input's dtype."""
+    target: Tensor
+    """(B, 1[, P]) int64, or (B, K[, P]) floating."""
+    valid: Tensor | None
+    """(B, 1[, P]) bool."""
+    sample_weight: Tensor | None
+    """(B, 1[, P])."""
+    gradient: Tensor | None
+    """(B, K[, P]) to be written, or None where no gradient is needed."""
+
+
+class ChunkSums(NamedTuple):
+    """Scalars (), not yet scaled."""
+
+    entropy: Tensor
+    penalty: Tensor
+    violated: Tensor
+
+
+class ChunkKernel:
+    """Computes the chunks of one problem; each thread has its own, with buffers of its own.
+
+    Args:
+        problem: The loss.
+        dtype: float32 or float64, of the arithmetic.
+        gradient_unit: The gradient is divided by it.
+    """
+
+    def __init__(
+        self, problem: LossProblem, dtype: torch.dtype, gradient_unit: float | Tensor
+    ) -> None:
+        self.dtype = dtype
+        one = torch.ones((), dtype=dtype)
+        self.log2e = float(one * math.log2(math.e))
+        # A product in the dtype of u, so that a distance of exactly m is no violation.
+        self.margin = float(one * problem.margin * self.log2e)
+        self.on_cpu = problem.logits.device.type == "cpu"
+        self.entropy = ChunkEntropy(problem, dtype, problem.entropy_scale / gradient_unit)
+        slope_scale = problem.penalty_weight * problem.penalty_scale / problem.margin
+        self.penalty = ChunkPenalty(problem, dtype, self.margin, slope_scale / gradient_unit)
+        self.shape: torch.Size | None = None
+
+    def __call__(self, chunk: Chunk) -> ChunkSums:
+        """Write ``chunk.gradient`` and return the sums."""
+        if chunk.valid is None or (self.on_cpu and bool(chunk.valid.all())):
+            return self._compute(chunk._replace(valid=None))
+        if not self.on_cpu:
+            return self._compute(chunk, clean=True)  # asking for a value would wait for the device
+        # Ignored samples have weight 0, which removes all they may hold but inf and NaN.
+        sums = self._compute(chunk)
+        if not math.isfinite(float(sums.entropy + sums.penalty)):
+            sums = self._compute(chunk, clean=True)
+        return sums
+
+    def _compute(self, chunk: Chunk, *, clean: bool = False) -> ChunkSums:
+        self._make_buffers(chunk.logits)
+        u, e, column = self.u, self.e, self.column
+        logits = chunk.logits if chunk.logits.dtype == self.dtype else e.copy_(chunk.logits)
+        keep = None if chunk.valid is None else chunk.valid.to(self.dtype)
+        torch.amax(logits, 1, keepdim=True, out=column)
+        torch.sub(logits, column, out=u).mul_(self.log2e)
+        if clean and chunk.valid is not None:
+            u.masked_fill_(~chunk.valid, 0)
+        is_violated = torch.lt(u, -self.margin, out=self.q)
+        violated = (is_violated if keep is None else is_violated.mul_(keep)).sum()
+        torch.exp2(u, out=e)
+        torch.sum(e, 1, keepdim=True, out=column)
+        penalty = self.penalty(u, keep, self.q, self.slope)
+        if chunk.gradient is None:
+            entropy = self.entropy(u, column, chunk.target, chunk.sample_weight, keep, self.q, None)
+            return ChunkSums(entropy, penalty, violated)
+        # e turns into the gradient of the cross entropy, u into the mask of the largest logit.
+        entropy = self.entropy(u, column, chunk.target, chunk.sample_weight, keep, self.q, e)
+        top_slope = torch.sum(self.slope, 1, keepdim=True, out=column)
+        e.sub_(self.slope)
+        largest = u.eq_(0)
+        largest.mul_(top_slope.div_(largest.sum(1, keepdim=True)))
+        torch.add(e, largest, out=chunk.gradient)
+        return ChunkSums(entropy, penalty, violated)
+
+    def _make_buffers(self, logits: Tensor) -> None:
+        shape = logits.shape
+        if shape != self.shape:
+            self.shape = shape
+            buffers = torch.empty((4, *shape), dtype=self.dtype, device=logits.device)
+            self.u, self.e, self.q, self.slope = buffers.unbind(0)
+            self.column = torch.empty_like(self.u[:, :1])

@@ -1,0 +1,115 @@
+"""From the arguments of a loss to a checked problem with its divisors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .backends.problem import LossProblem
+
+__all__ = ["make_problem"]
+
+
+def make_problem(
+    logits: Tensor,
+    target: Tensor,
+    multipliers: Tensor,
+    rho: Tensor,
+    margin: float,
+    *,
+    kind: str,
+    ignore_index: int | None,
+    class_weight: Tensor | None,
+    label_smoothing: float,
+    sum_over_classes: bool,
+    penalty_weight: float,
+    sample_weight: Tensor | None,
+    avg_factor: float | Tensor | None,
+) -> LossProblem:
+    """Problem of :func:`cals_mm.functional.cals_loss`, whose arguments these are.
+
+    On the CPU the scales are floats. Elsewhere they stay tensors, because asking for their value
+    would wait for the device at every step.
+
+    Raises:
+        ValueError: For labels out of range, on the CPU. On CUDA the device asserts, as it does in
+            ``torch.nn.functional.cross_entropy``, since an exception would need their values.
+    """
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    num_classes = logits.shape[1]
+    soft = target.is_floating_point()
+    valid = None
+    if not soft:
+        target = target.long()
+        valid = _valid_labels(target, num_classes, ignore_index)
+    if class_weight is not None:
+        class_weight = class_weight.detach().to(logits.device, dtype)
+    if sample_weight is not None:
+        sample_weight = sample_weight.to(logits.device, dtype)
+
+    count: float | Tensor = float(logits.numel() // num_classes)
+    if valid is not None:
+        count = _scalar(valid.sum().to(dtype))
+    divisor = count
+    if avg_factor is not None:
+        divisor = _scalar(torch.as_tensor(avg_factor, dtype=dtype, device=logits.device))
+    elif class_weight is not None and not soft:
+        weights = class_weight[target if valid is None else target.clamp(0, num_classes - 1)]
+        if valid is not None:
+            weights = torch.where(valid, weights, 0)
+        divisor = _scalar(weights.sum(dtype=torch.float64).to(dtype))
+    classes = 1 if sum_over_classes else num_classes
+    return LossProblem(
+        logits,
+        target,
+        valid,
+        multipliers.detach().to(logits.device),
+        rho.detach().to(logits.device),
+        margin,
+        kind=kind,
+        class_weight=class_weight,
+        label_smoothing=label_smoothing,
+        sample_weight=sample_weight,
+        entropy_scale=_inverse(divisor),
+        penalty_scale=_inverse(count) / classes,
+        constraint_share=_inverse(count) / num_classes,
+        penalty_weight=penalty_weight,
+    )
+
+
+def _valid_labels(target: Tensor, num_classes: int, ignore_index: int | None) -> Tensor | None:
+    """Mask of the labels that count, or None where all do."""
+    if target.device.type != "cpu":
+        return None if ignore_index is None else target.ne(ignore_index)
+    if target.numel() == 0:
+        return None
+    ignores = ignore_index is not None and 0 <= ignore_index < num_classes
+    if _in_range(target, num_classes) and not ignores:
+        return None
+    valid = torch.ones_like(target, dtype=torch.bool)
+    if ignore_index is not None:
+        torch.ne(target, ignore_index, out=valid)
+    if not _in_range(target.masked_fill(~valid, 0), num_classes):
+        bad = target[valid & ((target < 0) | (target >= num_classes))][0]
+        raise ValueError(
+            f"label {int(bad)} is outside 0..{num_classes - 1}: correct num_classes, "
+            f"or mark such samples with ignore_index (now {ignore_index})"
+        )
+    return valid
+
+
+def _in_range(target: Tensor, num_classes: int) -> bool:
+    low, high = torch.aminmax(target)
+    return int(low) >= 0 and int(high) < num_classes
+
+
+def _scalar(value: Tensor) -> float | Tensor:
+    value = value.reshape(())
+    return float(value) if value.device.type == "cpu" else value
+
+
+def _inverse(divisor: float | Tensor) -> float | Tensor:
+    """1 / divisor, or 0 where nothing is valid, so that the loss is 0 and not NaN."""
+    if isinstance(divisor, Tensor):
+        return torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))
+    return 1 / divisor if divisor > 0 else 0.0
