@@ -7,7 +7,7 @@ from mmengine.registry import DATASETS
 
 from .held_out import HeldOutFoldDataset
 from .missing_data import CAMVID
-from .splits import leading_held_out
+from .splits import central_held_out
 
 HELD_OUT_FRACTION = 0.2
 
@@ -16,10 +16,10 @@ HELD_OUT_FRACTION = 0.2
 class CamVid11(HeldOutFoldDataset):
     """CamVid road scenes with 11 classes; images are ``.png`` or ``.jpg``.
 
-    CamVid consists of video frames one second apart. The held-out fold is the first fifth of each
-    of the sequences (``0001TP``, ``0006R0``, ``0016E5``, the part of a name before the
-    underscore): whole stretches, because neighbouring frames are nearly equal, and the first ones,
-    because the official val frames lie in time within the last fifth of 0016E5.
+    CamVid consists of video frames one second apart. The held-out fold is the central fifth of
+    each of the sequences (``0001TP``, ``0006R0``, ``0016E5``, the part of a name before the
+    underscore): whole stretches, because neighbouring frames are nearly equal, and central ones,
+    because the official val is such a stretch too, between training frames of 0016E5.
 
     Args:
         fold: ``'all'``, ``'fit'`` or ``'held_out'``.
@@ -66,4 +66,4 @@ class CamVid11(HeldOutFoldDataset):
 
     def held_out_names(self, names: Sequence[str]) -> frozenset[str]:
         """Chooses the first fifth of each sequence."""
-        return leading_held_out(names, HELD_OUT_FRACTION, lambda name: name.split("_")[0])
+        return central_held_out(names, HELD_OUT_FRACTION, lambda name: name.split("_")[0])

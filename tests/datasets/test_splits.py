@@ -1,8 +1,8 @@
 import pytest
 
 from cals_mm.datasets.splits import (
+    central_held_out,
     evenly_spaced,
-    leading_held_out,
     random_held_out,
     select_fold,
 )
@@ -28,20 +28,20 @@ def test_random_held_out_refuses_an_empty_part(count):
         random_held_out(NAMES, count)
 
 
-def test_leading_held_out_takes_one_block_of_each_sequence():
+def test_central_held_out_takes_one_block_of_each_sequence():
     names = [f"{sequence}_{frame:03d}" for sequence in "ab" for frame in range(10)]
-    held_out = leading_held_out(names, 0.2, lambda name: name.split("_")[0])
-    assert held_out == {"a_000", "a_001", "b_000", "b_001"}
+    held_out = central_held_out(names, 0.2, lambda name: name.split("_")[0])
+    assert held_out == {"a_004", "a_005", "b_004", "b_005"}
 
 
-def test_leading_held_out_leaves_a_single_frame_in_the_fit_part():
-    assert leading_held_out(["a_1"], 0.2, lambda name: "a") == frozenset()
+def test_central_held_out_leaves_a_single_frame_in_the_fit_part():
+    assert central_held_out(["a_1"], 0.2, lambda name: "a") == frozenset()
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5])
-def test_leading_held_out_refuses_a_bad_fraction(fraction):
+def test_central_held_out_refuses_a_bad_fraction(fraction):
     with pytest.raises(ValueError, match="held-out fraction"):
-        leading_held_out(NAMES, fraction, lambda name: "a")
+        central_held_out(NAMES, fraction, lambda name: "a")
 
 
 def test_folds_are_disjoint_and_complete():

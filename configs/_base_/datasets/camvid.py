@@ -1,5 +1,5 @@
 # CamVid, 11 classes: images/{train,val,test}, annotations/{train,val,test} under data_root.
-# fit: train less its first fifth of every sequence; val: that fifth; test: the official val.
+# fit: train less the central fifth of every sequence; val: that fifth; test: the official val.
 custom_imports = dict(imports=["cals_mm", "cals_mm.datasets.segmentation"])
 data_root = "data/camvid"
 train_pipeline = [
