@@ -4,8 +4,13 @@ Usage: python tools/make_demo_data.py [--out data/demo] [--seed 0] [--size 128] 
 """
 
 import argparse
+import importlib.util
 import sys
+from pathlib import Path
 from typing import NoReturn
+
+if importlib.util.find_spec("cals_mm") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cals_mm.datasets.street_scenes import DemoSpec, make_demo_set
 

@@ -86,6 +86,8 @@ def main() -> None:
     cfg = cli.load_config(args.config, args.cfg_options)
     if args.data_root:
         cli.set_data_root(cfg, args.data_root)
+    for weights in cli.train_demo_from_scratch(cfg):
+        print(f"demo data: training from scratch instead of from {weights}", flush=True)
     if args.cals:
         cfg = with_cals(cfg, args)
     if args.amp:

@@ -7,6 +7,7 @@ from .data_root import set_data_root
 from .devices import prepare_devices, rank
 from .errors import run
 from .precision import use_mixed_precision
+from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
 from .work_dir import check_writable, prepare_work_dir, refuse_to_overwrite, write_json
 
@@ -26,6 +27,7 @@ __all__ = [
     "refuse_to_overwrite",
     "run",
     "set_data_root",
+    "train_demo_from_scratch",
     "use_mixed_precision",
     "write_json",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-__all__ = ["explain_missing_data", "set_data_root"]
+__all__ = ["data_roots", "explain_missing_data", "set_data_root"]
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
@@ -50,6 +50,11 @@ def set_data_root(cfg: Config, data_root: str) -> None:
         dataset["data_root"] = data_root if inner == "." else os.path.join(data_root, inner)
     if isinstance(cfg.get("data_root"), str):
         cfg.data_root = data_root
+
+
+def data_roots(cfg: Config) -> list[str]:
+    """The folders of all data sets of the config that have one."""
+    return [str(dataset["data_root"]) for _, dataset in _datasets(cfg) if dataset.get("data_root")]
 
 
 def explain_missing_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.error import URLError
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from .data_root import LOADERS, explain_missing_data
+from .pretrained import explain_missing_weights
 
 __all__ = ["build_runner", "data_explained"]
 
@@ -24,7 +26,7 @@ def build_runner(cfg: Config) -> Runner:
 
 @contextmanager
 def data_explained(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[None]:
-    """Turn a data set's error about a missing folder into one that says what is expected.
+    """Turn errors about missing data folders and weights into ones that say what is expected.
 
     Only afterwards, because a config may make its data on first use.
 
@@ -34,9 +36,15 @@ def data_explained(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[
 
     Raises:
         FileNotFoundError: If such an error was raised and a data folder is missing.
+        ConnectionError: If pretrained weights could not be fetched.
     """
     try:
         yield
+    except URLError as error:  # an OSError too
+        explanation = explain_missing_weights(cfg)
+        if explanation is None:
+            raise
+        raise ConnectionError(f"{explanation} ({error.reason})") from error
     except MISSING_DATA_ERRORS as error:
         explanation = explain_missing_data(cfg, loaders)
         if explanation is None:
