@@ -29,15 +29,16 @@ help: ## list the targets
 
 install: $(INSTALLED) ## make the environment and install the project with its tested versions
 
-$(BIN)/python:
+# pip comes last into a new environment, so one that was interrupted is made again.
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "make: '$(PYTHON)' is not Python 3.10 or newer; name one with 'make PYTHON=...'" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $(OWNED)
 
 # The stamp is written last and removed first, so an install that fails half way is done again.
-# The interpreter is order-only: its time stamp is that of the base interpreter.
-$(INSTALLED): setup.py constraints.txt | $(BIN)/python
+# pip is order-only: upgrading it does not ask for a new install.
+$(INSTALLED): setup.py constraints.txt | $(BIN)/pip
 	@rm -f $@
 	$(BIN)/python -m pip install -c constraints.txt -e '.[onedl,text,test,dev]'
 	@touch $@
@@ -71,5 +72,5 @@ bench: $(BENCH_INSTALLED) ## run every benchmark
 
 clean: ## remove what make made: caches, build outputs, and the environment if make created it
 	rm -rf build dist cals_mm.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find cals_mm configs tools tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(wildcard cals_mm configs tools tests benchmarks) -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -f $(OWNED) ]; then echo "rm -rf $(VENV)"; rm -rf $(VENV); fi
