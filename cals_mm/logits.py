@@ -61,7 +61,9 @@ def logits_and_target(data_sample: Any) -> tuple[Tensor, Tensor]:
             )
         target = target.reshape(())
     else:
-        raise ValueError(f"a data sample holds no label ('gt_sem_seg', 'gt_label'): {sorted(sample)}")
+        raise ValueError(
+            f"a data sample holds no label ('gt_sem_seg', 'gt_label'): {sorted(sample)}"
+        )
     return logits, target.to(device=logits.device, dtype=torch.int64)
 
 
@@ -95,7 +97,7 @@ def keep_logits(model: nn.Module) -> Iterator[None]:
     def attach(module: nn.Module, inputs: Any, output: Any) -> None:
         samples = output if isinstance(output, Sequence) else []
         if scores and len(samples) == len(scores[0]):
-            for sample, logits in zip(samples, scores[0]):
+            for sample, logits in zip(samples, scores[0], strict=True):
                 sample.set_field(logits, FIELD)
         scores.clear()
 

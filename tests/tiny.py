@@ -127,7 +127,10 @@ def tiny_config(root: Path, loop: str = "epoch", steps: int = 3, **changes: Any)
             default_hooks=dict(
                 checkpoint=dict(type="CheckpointHook", interval=interval, by_epoch=by_epoch)
             ),
-            custom_hooks=[dict(type="RandomStateHook"), dict(type="CALSMultiplierHook", draw=False)],
+            custom_hooks=[
+                dict(type="RandomStateHook"),
+                dict(type="CALSMultiplierHook", draw=False),
+            ],
             log_processor=dict(by_epoch=by_epoch),
             log_level="WARNING",
             randomness=dict(seed=3),

@@ -96,7 +96,10 @@ class AugmentedLagrangian(nn.Module):
                 f"rho_init and rho_max must satisfy 0 < rho_init <= rho_max, "
                 f"got {rho_init} and {rho_max}"
             )
-        for name, interval in (("lambda_interval", lambda_interval), ("rho_interval", rho_interval)):
+        for name, interval in (
+            ("lambda_interval", lambda_interval),
+            ("rho_interval", rho_interval),
+        ):
             if not isinstance(interval, int) or interval < 1:
                 raise ValueError(f"{name} must be a whole number of validations, got {interval!r}")
         if not growth_factor > 1:
@@ -183,4 +186,5 @@ class AugmentedLagrangian(nn.Module):
         self.num_updates.fill_(validation)
 
     def extra_repr(self) -> str:
+        """What ``print`` shows."""
         return f"num_classes={self.num_classes}, margin={self.margin}, penalty={self.penalty_kind}"

@@ -93,7 +93,7 @@ class TemperatureScaler(nn.Module):
 def _derivatives(logits: Tensor, target: Tensor, inverse: float) -> tuple[float, float]:
     """First and second derivative of the mean NLL in the inverse temperature."""
     slope = curvature = 0.0
-    for rows, labels in zip(logits.split(65536), target.split(65536)):
+    for rows, labels in zip(logits.split(65536), target.split(65536), strict=True):
         rows = rows.double()
         probability = F.softmax(inverse * rows, dim=1)
         mean = (probability * rows).sum(1)

@@ -47,7 +47,9 @@ class MultiplierHistory:
             "cals/rho_mean": float(rho.mean()),
         }
         if len(names) <= MAX_CURVES:
-            for name, lam, coefficient in zip(names, multipliers.tolist(), rho.tolist()):
+            for name, lam, coefficient in zip(
+                names, multipliers.tolist(), rho.tolist(), strict=True
+            ):
                 scalars[f"cals/lambda/{name}"] = lam
                 scalars[f"cals/rho/{name}"] = coefficient
         runner.visualizer.add_scalars(scalars, step=runner.iter)

@@ -183,6 +183,6 @@ def _batches(
     if not samples:
         return []
     if samples[0][0].ndim == 1:
-        logits, targets = zip(*samples)
+        logits, targets = zip(*samples, strict=True)
         return [(torch.stack(logits), torch.stack(targets))]
     return [(logits[None], target[None]) for logits, target in samples]

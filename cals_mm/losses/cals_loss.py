@@ -15,6 +15,7 @@ from cals_mm.functional.cals_loss import CLASS_REDUCTIONS, LossParts, cals_loss
 
 __all__ = ["CALSLoss"]
 
+
 @MODELS.register_module()
 class CALSLoss(nn.Module):
     """Cross entropy, or a loss of the user's, plus the class-adaptive margin penalty.
@@ -89,9 +90,13 @@ class CALSLoss(nn.Module):
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
         if base_loss is not None and (class_weight is not None or label_smoothing):
-            raise ValueError("with a base_loss, give class_weight and label_smoothing to it instead")
+            raise ValueError(
+                "with a base_loss, give class_weight and label_smoothing to it instead"
+            )
         if class_weight is not None and len(class_weight) != num_classes:
-            raise ValueError(f"class_weight has {len(class_weight)} values for {num_classes} classes")
+            raise ValueError(
+                f"class_weight has {len(class_weight)} values for {num_classes} classes"
+            )
         self.lagrangian = AugmentedLagrangian(
             num_classes,
             margin,
@@ -160,7 +165,9 @@ class CALSLoss(nn.Module):
             loss, parts = self._fused(logits, target, weight, avg_factor, ignored)
         else:
             if self.base_loss is None:
-                base, _ = self._fused(logits, target, weight, avg_factor, ignored, penalty_weight=0.0)
+                base, _ = self._fused(
+                    logits, target, weight, avg_factor, ignored, penalty_weight=0.0
+                )
             else:
                 given = {"weight": weight, "avg_factor": avg_factor, "ignore_index": ignore_index}
                 kwargs.update({k: v for k, v in given.items() if v is not None})

@@ -10,7 +10,9 @@ default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=1, save_best="mIoU", rule="greater"),
+    checkpoint=dict(
+        type="CheckpointHook", interval=1, max_keep_ckpts=1, save_best="mIoU", rule="greater"
+    ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 custom_hooks = [dict(type="RandomStateHook")]

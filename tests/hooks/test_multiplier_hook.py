@@ -103,9 +103,7 @@ def test_mixed_precision(tmp_path: Path) -> None:
 
 
 def test_gradient_accumulation(tmp_path: Path) -> None:
-    assert_first_update(
-        train(tiny_config(tmp_path, steps=1, optim_wrapper__accumulative_counts=2))
-    )
+    assert_first_update(train(tiny_config(tmp_path, steps=1, optim_wrapper__accumulative_counts=2)))
 
 
 def test_validation_outside_training_changes_nothing(tmp_path: Path) -> None:

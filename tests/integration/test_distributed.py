@@ -63,4 +63,8 @@ def test_processes_agree(tmp_path: Path) -> None:
             torch.testing.assert_close(other[key], value, rtol=1e-9, atol=1e-12)
         assert values.keys() == metrics.keys()
         for key, value in metrics.items():
-            assert values[key] == pytest.approx(value, rel=1e-9, nan_ok=True), (world_size, rank, key)
+            assert values[key] == pytest.approx(value, rel=1e-9, nan_ok=True), (
+                world_size,
+                rank,
+                key,
+            )

@@ -109,7 +109,10 @@ def test_padding_changes_neither_loss_nor_gradient() -> None:
     wide_label = F.pad(label, (0, 7, 0, 3), value=255)
     logits.requires_grad_(True)
     wide.requires_grad_(True)
-    value, wide_value = loss(logits, label, ignore_index=255), loss(wide, wide_label, ignore_index=255)
+    value, wide_value = (
+        loss(logits, label, ignore_index=255),
+        loss(wide, wide_label, ignore_index=255),
+    )
     value.backward()
     wide_value.backward()
     torch.testing.assert_close(wide_value, value, rtol=1e-6, atol=0)
@@ -139,7 +142,6 @@ def test_parts_are_kept_for_the_log() -> None:
 
 @pytest.mark.parametrize("scope", [None, "mmengine", "mmseg", "mmpretrain"])
 def test_every_scope_finds_it(scope: str | None) -> None:
-    import mmpretrain.models
     import mmseg.models  # noqa: F401
 
     with MODELS.switch_scope_and_registry(scope) as registry:

@@ -9,5 +9,13 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 param_scheduler = [
-    dict(type="PolyLR", eta_min=1e-5, power=0.9, begin=0, end=30, by_epoch=True, convert_to_iter_based=True)
+    dict(
+        type="PolyLR",
+        eta_min=1e-5,
+        power=0.9,
+        begin=0,
+        end=30,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    )
 ]

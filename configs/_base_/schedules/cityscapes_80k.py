@@ -8,6 +8,4 @@ optim_wrapper = dict(
     optimizer=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=0.0005),
     clip_grad=dict(max_norm=2.0),
 )
-param_scheduler = [
-    dict(type="PolyLR", eta_min=1e-4, power=0.9, begin=0, end=80000, by_epoch=False)
-]
+param_scheduler = [dict(type="PolyLR", eta_min=1e-4, power=0.9, begin=0, end=80000, by_epoch=False)]
