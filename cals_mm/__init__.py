@@ -15,11 +15,13 @@ except ModuleNotFoundError as error:
 from .config import add_cals
 from .hooks import CALSMultiplierHook, KeepLogitsHook, RandomStateHook
 from .losses import CALSLoss
+from .metrics import CalibrationMetric
 from .version import __version__
 
 __all__ = [
     "CALSLoss",
     "CALSMultiplierHook",
+    "CalibrationMetric",
     "KeepLogitsHook",
     "RandomStateHook",
     "__version__",

@@ -33,7 +33,7 @@ class ReliabilityCurve(NamedTuple):
 
     edges: Tensor
     """Edges of the bins, (bins + 1,) float64."""
-    count: Tensor
+    samples: Tensor
     """Samples, (bins,) int64."""
     confidence: Tensor
     """Mean confidence, (bins,) float64; NaN where a bin is empty."""
@@ -44,7 +44,7 @@ class ReliabilityCurve(NamedTuple):
 class ClassCalibration(NamedTuple):
     """Calibration of each class, (K,); NaN where there is no sample to take it over."""
 
-    count: Tensor
+    samples: Tensor
     """Samples with this label, int64."""
     accuracy: Tensor
     """Share of them that were predicted right."""

@@ -161,6 +161,15 @@ class CalibrationStatistics:
         zero = self.zeros(self.num_classes, self.num_bins, self.bin_count.device)
         return zero.merge_(self).merge_(other)
 
+    def to_dict(self) -> dict[str, Tensor]:
+        """The tensors by name, on the CPU, for ``torch.save``."""
+        return {field.name: getattr(self, field.name).cpu() for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, tensors: dict[str, Tensor]) -> CalibrationStatistics:
+        """What :meth:`to_dict` made."""
+        return cls(**tensors)
+
     def pack(self) -> tuple[Tensor, Tensor]:
         """All counts as one int64 vector and all sums as one float64 vector, for a reduction."""
         counts = [getattr(self, f.name).reshape(-1) for f in fields(self) if f.name not in _FLOATS]

@@ -1,0 +1,5 @@
+"""Metrics registered in MMEngine."""
+
+from .calibration_metric import CalibrationMetric
+
+__all__ = ["CalibrationMetric"]

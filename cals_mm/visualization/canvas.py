@@ -1,0 +1,55 @@
+"""Figures that need neither a display nor pyplot, and the colours that all pictures share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["BLUE", "GREY", "ORANGE", "PALETTE", "new_figure", "render", "save_image", "tidy"]
+
+# Okabe and Ito's palette, which people with any kind of colour blindness can tell apart.
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7F7F7F"
+PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#B8A800")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A white figure, sizes in inches at 120 dots each, with an off-screen canvas."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def render(figure: Figure) -> np.ndarray:
+    """The figure's pixels, (H, W, 3) uint8 RGB."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def save_image(image: np.ndarray, path: str | Path) -> None:
+    """Write a picture (H, W, 3), uint8 RGB; the suffix, .png say, gives the format."""
+    from matplotlib.image import imsave
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    imsave(path, image)
+
+
+def tidy(axes: Axes) -> None:
+    """Light grid behind the data, no box."""
+    axes.grid(color="#E4E4E4", linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(labelsize=9)
