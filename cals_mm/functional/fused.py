@@ -100,7 +100,7 @@ def _scale_(gradient: Tensor, factor: Tensor) -> Tensor:
 
         if has_triton():
             # Asking whether the factor is 1 would wait for the device, so a kernel asks there.
-            from .backends.triton_scale import scale_unless_one_
+            from .backends.triton_loss import scale_unless_one_
 
             return scale_unless_one_(gradient, factor)
     return gradient.mul_(factor)

@@ -28,7 +28,7 @@ def choose_backend(problem: LossProblem) -> str:
     not cover (float64, target probabilities) goes to the chunked backend even then.
 
     Raises:
-        ValueError: If ``CALS_MM_BACKEND`` names no backend.
+        ValueError: If ``CALS_MM_BACKEND`` names no backend, or none for this device.
     """
     asked = os.environ.get("CALS_MM_BACKEND", "auto")
     if asked not in BACKENDS:
@@ -44,6 +44,11 @@ def choose_backend(problem: LossProblem) -> str:
         return "chunked"
     if asked == "auto" and device != "cuda":
         return "eager"
+    if device == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            "CALS_MM_BACKEND='triton' needs logits on a CUDA device (or Triton's interpreter, "
+            "TRITON_INTERPRET=1, which is for tests)"
+        )
     covered = problem.logits.dtype != torch.float64 and not problem.soft
     return "triton" if covered and has_triton() else "chunked"
 

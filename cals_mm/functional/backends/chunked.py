@@ -7,12 +7,10 @@ from torch import Tensor
 
 from .chunk_kernel import Chunk, ChunkKernel, ChunkSums
 from .problem import LossProblem, LossSums
-from .threads import SERIAL_ELEMENTS, run_chunks
+from .threads import run_tiles
+from .tiles import dense, split
 
 __all__ = ["chunked_loss"]
-
-DEVICE_ELEMENTS = 1 << 24
-"""Elements of a chunk where every operation is a launch on an accelerator."""
 
 
 def chunked_loss(
@@ -30,11 +28,9 @@ def chunked_loss(
     """
     logits = problem.logits
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    if not (logits.is_contiguous() or has_class_rows(logits)):
-        problem = problem._replace(logits=logits.contiguous())
+    problem = problem._replace(logits=dense(logits))
     gradient = torch.empty_like(problem.logits) if with_gradient else None
-    on_cpu = logits.device.type == "cpu"
-    chunks = _split(problem, gradient, SERIAL_ELEMENTS if on_cpu else DEVICE_ELEMENTS)
+    chunks = _chunks(problem, gradient)
     problem = problem._replace(logits=chunks[0].logits)  # whose rank the kernel goes by
     sums: list[ChunkSums | None] = [None] * len(chunks)
 
@@ -46,12 +42,7 @@ def chunked_loss(
 
         return worker
 
-    if on_cpu:
-        run_chunks(make_worker, len(chunks))
-    else:
-        worker = make_worker()
-        for number in range(len(chunks)):
-            worker(number)
+    run_tiles(make_worker, len(chunks), logits.device)
     # Float64, in the order of the chunks: the same whichever thread did what.
     entropy, penalty, violated = (
         torch.stack(part).sum(dtype=torch.float64) for part in zip(*sums, strict=True)
@@ -60,32 +51,10 @@ def chunked_loss(
     return scaled, gradient
 
 
-def _split(problem: LossProblem, gradient: Tensor | None, limit: int) -> list[Chunk]:
-    """Views of at most about ``limit`` logits, in which the classes are dimension 1."""
-    logits = _pieces(problem.logits, problem.logits, limit)
+def _chunks(problem: LossProblem, gradient: Tensor | None) -> list[Chunk]:
+    logits = split(problem.logits, problem.logits)
     others = (problem.target, problem.valid, problem.sample_weight, gradient)
     columns = [
-        [None] * len(logits) if part is None else _pieces(part, problem.logits, limit)
-        for part in others
+        [None] * len(logits) if part is None else split(part, problem.logits) for part in others
     ]
     return [Chunk(*items) for items in zip(logits, *columns, strict=True)]
-
-
-def _pieces(part: Tensor, logits: Tensor, limit: int) -> list[Tensor]:
-    channels = logits.shape[1] if part.ndim == logits.ndim else 1
-    if has_class_rows(logits):
-        rows = part.movedim(1, -1) if channels > 1 else part
-        return list(rows.reshape(-1, channels).split(max(1, limit // logits.shape[1])))
-    images = part.reshape(logits.shape[0], channels, -1)
-    pixels = images.shape[2]
-    fitting = max(16, limit // logits.shape[1] // 16 * 16)
-    if pixels <= fitting:
-        return list(images.split(max(1, limit // (logits.shape[1] * pixels))))
-    count = -(-pixels // fitting)
-    size = -(-pixels // (16 * count)) * 16  # of equal size, on vector boundaries
-    return [piece for image in images.split(1) for piece in image.split(size, 2)]
-
-
-def has_class_rows(logits: Tensor) -> bool:
-    """Whether the classes of a sample lie side by side: (N, K), or channels last."""
-    return logits.movedim(1, -1).is_contiguous()

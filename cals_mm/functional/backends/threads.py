@@ -1,4 +1,4 @@
-"""Worker threads for chunks of tensor work."""
+"""Worker threads for tiles of tensor work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-__all__ = ["SERIAL_ELEMENTS", "run_chunks"]
+__all__ = ["SERIAL_ELEMENTS", "run_tiles"]
 
 SERIAL_ELEMENTS = 32767
 """Largest operand that torch's elementwise kernels and reductions treat in the calling thread."""
@@ -18,26 +18,29 @@ _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
 
 
-def run_chunks(make_worker: Callable[[], Callable[[int], None]], chunks: int) -> None:
-    """Call ``worker(i)`` once for each i < ``chunks``, on as many threads as torch may use.
+def run_tiles(
+    make_worker: Callable[[], Callable[[int], None]], tiles: int, device: torch.device
+) -> None:
+    """Call ``worker(i)`` once for each i < ``tiles``, on as many threads as torch may use.
 
     Each thread has a worker of its own, so a worker may keep buffers. Torch releases the
     interpreter lock inside its kernels, and operands of at most ``SERIAL_ELEMENTS`` keep those
-    from starting threads of their own, so chunks are the only parallelism: there is no barrier
+    from starting threads of their own, so tiles are the only parallelism: there is no barrier
     after each operation, at which one delayed thread would hold up the others.
 
     Args:
-        make_worker: Makes the function that a thread calls with numbers of chunks.
-        chunks: How many there are.
+        make_worker: Makes the function that a thread calls with numbers of tiles.
+        tiles: How many there are.
+        device: Where they lie; other than on the CPU, one thread does the launches.
     """
-    threads = min(torch.get_num_threads(), chunks)
+    threads = min(torch.get_num_threads(), tiles) if device.type == "cpu" else 1
     numbers = itertools.count()  # next() of a count is atomic
 
     def work() -> None:
         with torch.no_grad():
             worker = make_worker()
             for number in numbers:
-                if number >= chunks:
+                if number >= tiles:
                     return
                 worker(number)
 
