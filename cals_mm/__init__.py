@@ -12,11 +12,18 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
+from typing import TYPE_CHECKING, Any
+
+from ._lazy_hooks import HOOK_NAMES, register_hooks
 from .config import add_cals
-from .hooks import CALSMultiplierHook, KeepLogitsHook, RandomStateHook
 from .losses import CALSLoss
 from .metrics import CalibrationMetric
 from .version import __version__
+
+if TYPE_CHECKING:
+    from .hooks import CALSMultiplierHook, KeepLogitsHook, RandomStateHook
+
+register_hooks()
 
 __all__ = [
     "CALSLoss",
@@ -27,3 +34,12 @@ __all__ = [
     "__version__",
     "add_cals",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the hooks when they are first asked for."""
+    if name in HOOK_NAMES:
+        from . import hooks
+
+        return getattr(hooks, name)
+    raise AttributeError(f"module 'cals_mm' has no attribute {name!r}")

@@ -14,7 +14,7 @@ from cals_mm.logits import keep_logits
 __all__ = ["KeepLogitsHook"]
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)  # in place of the lazy entry
 class KeepLogitsHook(Hook):
     """Let the predictions of a classifier carry its raw scores in validation and test.
 

@@ -24,7 +24,7 @@ from .multiplier_history import MultiplierHistory
 __all__ = ["CALSMultiplierHook"]
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)  # in place of the lazy entry
 class CALSMultiplierHook(Hook):
     """Learn the multipliers of a :class:`CALSLoss` from the validation predictions.
 

@@ -17,7 +17,7 @@ __all__ = ["RandomStateHook"]
 KEY = "cals_random_state"
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)  # in place of the lazy entry
 class RandomStateHook(Hook):
     """Save the random generators in checkpoints and restore them on resume.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 from torch import Tensor, nn
@@ -142,21 +143,24 @@ class CALSLoss(nn.Module):
             target: Labels (N,), (N, H, W) int64, or class probabilities of the logits' shape.
             weight: Weights of the cross entropy, of the labels' shape.
             avg_factor: Divisor of the summed cross entropy.
-            reduction_override: 'mean' or None; the penalty has no other.
+            reduction_override: 'mean' or None; 'none' gives the base loss or cross entropy of
+                each sample, without penalty, by which samplers choose the hard ones.
             ignore_index: The head's ignored label, in place of the constructor's.
             kwargs: Handed to ``base_loss``; an error without one.
 
         Returns:
-            Scalar.
+            Scalar, or with 'none' of the labels' shape.
 
         Raises:
             ValueError: If shapes or labels do not fit, naming the value and the cure.
         """
-        if reduction_override not in (None, "mean"):
+        if reduction_override not in (None, "mean", "none"):
             raise ValueError(
-                f"reduction_override={reduction_override!r}: the penalty is a mean over all valid "
-                "samples, so CALSLoss has only 'mean'"
+                f"reduction_override={reduction_override!r}: CALSLoss has 'mean', and 'none' for "
+                "pixel samplers"
             )
+        if reduction_override == "none":
+            return self._ranking(logits, target, ignore_index, **kwargs)
         self._require_hook()
         ignored = self.ignore_index if ignore_index is None else ignore_index
         if self.base_loss is None and kwargs:
@@ -175,6 +179,23 @@ class CALSLoss(nn.Module):
             loss, parts = self._add_penalty(base, logits, target, ignored)
         self.last_parts = parts if self.training else None
         return self.loss_weight * loss
+
+    def _ranking(
+        self, logits: Tensor, target: Tensor, ignore_index: int | None, **kwargs: Any
+    ) -> Tensor:
+        ignored = self.ignore_index if ignore_index is None else ignore_index
+        if self.base_loss is not None:
+            if ignore_index is not None:
+                kwargs["ignore_index"] = ignore_index
+            return self.base_loss(logits, target, reduction_override="none", **kwargs)
+        return F.cross_entropy(
+            logits.float(),
+            target,
+            self.class_weight,
+            ignore_index=-100 if ignored is None else ignored,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
 
     def _fused(
         self,

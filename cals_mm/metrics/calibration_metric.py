@@ -11,7 +11,6 @@ from mmengine.dist import all_reduce, get_dist_info, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.registry import METRICS
-from mmengine.visualization import Visualizer
 from torch import Tensor
 
 from cals_mm.functional import CalibrationStatistics, calibration_statistics
@@ -254,10 +253,16 @@ class CalibrationMetric(BaseMetric):
         if self.class_table:
             table = class_table(statistics, self._class_names())
             print_log(f"calibration per class (percent):\n{table}", logger="current")
-        if self.draw and Visualizer._instance_dict:
-            # matplotlib is slow to import, and only needed here.
-            from cals_mm.visualization import reliability_diagram
+        if self.draw:
+            self._draw(statistics)
 
+    def _draw(self, statistics: CalibrationStatistics) -> None:
+        # Slow to import, and only needed here.
+        from mmengine.visualization import Visualizer
+
+        from cals_mm.visualization import reliability_diagram
+
+        if Visualizer._instance_dict:
             stage, step = _stage_and_step()
             # A name with a slash would be written nowhere.
             name = f"{self.prefix}_{stage}".replace("/", "_")

@@ -65,8 +65,10 @@ def test_kill_between_two_checkpoints(tmp_path: Path) -> None:
     work_dir = tmp_path / "killed"
     cfg = tiny_config(tmp_path, "iter", steps, work_dir=str(work_dir))
     cfg.dump(tmp_path / "config.py")
-    script = "import sys; import cals_mm; from mmengine.config import Config; from mmengine.runner import Runner; "
-    script += "Runner.from_cfg(Config.fromfile(sys.argv[1])).train()"
+    script = (
+        "import sys, cals_mm; from mmengine.config import Config; from mmengine.runner import "
+        "Runner; Runner.from_cfg(Config.fromfile(sys.argv[1])).train()"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "config.py")],
         stdout=subprocess.DEVNULL,

@@ -95,6 +95,16 @@ def test_base_loss_is_called_as_the_framework_calls_it() -> None:
     assert loss.base_loss.kwargs == {"avg_factor": 2}
 
 
+@pytest.mark.parametrize("base_loss", [None, dict(type="mmseg.CrossEntropyLoss")])
+def test_samplers_get_the_cross_entropy_of_each_pixel(base_loss: dict | None) -> None:
+    loss = make(base_loss=base_loss)
+    logits, label, _ = pixels()
+    each = loss(logits, label, ignore_index=255, reduction_override="none")
+    torch.testing.assert_close(
+        each, F.cross_entropy(logits, label, ignore_index=255, reduction="none")
+    )
+
+
 def test_without_ignore_index_padding_is_constrained_as_in_the_reference() -> None:
     loss = make(ignore_index=None)
     logits, label, _ = pixels()
@@ -168,5 +178,5 @@ def test_unknown_arguments_are_refused() -> None:
         CALSLoss(num_classes=4, margins=3.0)
     with pytest.raises(TypeError, match="unknown arguments .*'wieght'"):
         make()(torch.zeros(2, 4), torch.tensor([0, 1]), wieght=None)
-    with pytest.raises(ValueError, match="reduction_override='none'"):
-        make()(torch.zeros(2, 4), torch.tensor([0, 1]), reduction_override="none")
+    with pytest.raises(ValueError, match="reduction_override='sum'"):
+        make()(torch.zeros(2, 4), torch.tensor([0, 1]), reduction_override="sum")
