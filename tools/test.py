@@ -53,8 +53,7 @@ def main() -> None:
     if args.out:
         check_out(args.out)
     # Below the folder of the training run, whose dumped config must not be replaced.
-    name = Path(args.config).stem
-    work_dir = args.work_dir or os.path.join(cfg.get("work_dir") or f"work_dirs/{name}", "test")
+    work_dir = args.work_dir or os.path.join(cli.default_work_dir(cfg, args.config), "test")
     cli.prepare_work_dir(cfg, args.config, work_dir)
     cfg.load_from = args.checkpoint
     cfg.resume = False

@@ -9,7 +9,13 @@ from .errors import run
 from .precision import use_mixed_precision
 from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
-from .work_dir import check_writable, prepare_work_dir, refuse_to_overwrite, write_json
+from .work_dir import (
+    check_writable,
+    default_work_dir,
+    prepare_work_dir,
+    refuse_to_overwrite,
+    write_json,
+)
 
 __all__ = [
     "add_common_arguments",
@@ -18,6 +24,7 @@ __all__ = [
     "check_checkpoint",
     "check_writable",
     "data_explained",
+    "default_work_dir",
     "find_last_checkpoint",
     "is_remote",
     "load_config",

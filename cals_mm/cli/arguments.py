@@ -13,7 +13,9 @@ def add_common_arguments(parser: ArgumentParser) -> None:
     """Add the config, where to write, where to read, and changes of the config."""
     parser.add_argument("config", metavar="CONFIG", help="config file")
     parser.add_argument(
-        "--work-dir", metavar="DIR", help="folder to write to (default: work_dirs/<config name>)"
+        "--work-dir",
+        metavar="DIR",
+        help="folder to write to (default: work_dirs/<method>/<config>)",
     )
     parser.add_argument(
         "--data-root",

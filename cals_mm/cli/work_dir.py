@@ -11,18 +11,30 @@ from typing import Any
 
 from mmengine.config import Config
 
-__all__ = ["check_writable", "prepare_work_dir", "refuse_to_overwrite", "write_json"]
+__all__ = [
+    "check_writable",
+    "default_work_dir",
+    "prepare_work_dir",
+    "refuse_to_overwrite",
+    "write_json",
+]
+
+
+def default_work_dir(cfg: Config, config_file: str) -> str:
+    """The config's own folder, or one by its path: a model has one for each method."""
+    path = Path(config_file).resolve()
+    return cfg.get("work_dir") or os.path.join("work_dirs", path.parent.name, path.stem)
 
 
 def prepare_work_dir(cfg: Config, config_file: str, work_dir: str | None) -> str:
     """Set ``cfg.work_dir`` and check that it can be written, before anything is trained.
 
-    The command line wins over the config, which wins over ``work_dirs/<config name>``.
+    The command line wins over the config, which wins over ``work_dirs/<folder>/<name>``.
 
     Raises:
         ValueError: If the folder cannot be made or written.
     """
-    folder = work_dir or cfg.get("work_dir") or os.path.join("work_dirs", Path(config_file).stem)
+    folder = work_dir or default_work_dir(cfg, config_file)
     folder = os.path.abspath(os.path.expanduser(folder))
     check_writable(folder)
     cfg.work_dir = folder

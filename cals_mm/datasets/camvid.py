@@ -65,5 +65,5 @@ class CamVid11(HeldOutFoldDataset):
         return super().load_data_list()
 
     def held_out_names(self, names: Sequence[str]) -> frozenset[str]:
-        """Chooses the first fifth of each sequence."""
+        """Chooses the central fifth of each sequence."""
         return central_held_out(names, HELD_OUT_FRACTION, lambda name: name.split("_")[0])

@@ -151,10 +151,11 @@ class CALSMultiplierHook(Hook):
             if self.on_nonfinite == "error":
                 raise ValueError(message)
             runner.logger.error(message)
-            return
-        self._loss.lagrangian.step_(statistics.all_reduce_())
+        else:
+            self._loss.lagrangian.step_(statistics.all_reduce_())
+            if statistics.count:
+                self.history.append(runner, self._loss.lagrangian)
         runner.message_hub.update_info(MARKER, runner.iter)
-        self.history.append(runner, self._loss.lagrangian)
 
     def after_val(self, runner: Runner) -> None:
         """Leave the model as it was."""

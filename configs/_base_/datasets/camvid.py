@@ -50,5 +50,8 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-val_evaluator = [dict(type="IoUMetric", iou_metrics=["mIoU"])]
+val_evaluator = [
+    dict(type="IoUMetric", iou_metrics=["mIoU"]),
+    dict(type="CalibrationMetric", ignore_index=255),
+]
 test_evaluator = val_evaluator
