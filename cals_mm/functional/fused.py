@@ -23,7 +23,9 @@ def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossSums]:
     Returns:
         Loss () in float32, or float64 for float64 logits, and what it is made of.
     """
-    loss, *sums = _FusedLoss.apply(problem.logits, problem, backend)
+    # Asked here: inside the function grad mode is off, and the logits' wish outlives no_grad.
+    with_gradient = torch.is_grad_enabled() and problem.logits.requires_grad
+    loss, *sums = _FusedLoss.apply(problem.logits, problem, backend, with_gradient)
     return loss, LossSums(*sums)
 
 
@@ -37,14 +39,14 @@ class _FusedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, problem: LossProblem, backend: str
+        ctx: Any, logits: Tensor, problem: LossProblem, backend: str, with_gradient: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         problem = problem._replace(logits=logits.detach())
         # In float16, gradients of a mean over a million pixels would vanish before a gradient
         # scaler could enlarge them: the buffer holds those of the sum, the backward scales.
         unit = _nonzero(problem.entropy_scale) if logits.dtype == torch.float16 else 1.0
         with torch.autocast(logits.device.type, enabled=False):
-            sums, gradient = _run(problem, backend, ctx.needs_input_grad[0], unit)
+            sums, gradient = _run(problem, backend, with_gradient, unit)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         ctx.unit = unit
@@ -64,7 +66,7 @@ class _FusedLoss(torch.autograd.Function):
                 "CALS_MM_BACKEND=eager for the slower backend that is"
             )
         if grad_loss is None:
-            return None, None, None
+            return None, None, None, None
         if ctx.used:
             raise RuntimeError(
                 "second backward through one cals_loss: its gradient buffer has been handed out; "
@@ -72,7 +74,7 @@ class _FusedLoss(torch.autograd.Function):
             )
         ctx.used = True
         (gradient,) = ctx.saved_tensors
-        return _scale_(gradient, grad_loss * ctx.unit), None, None
+        return _scale_(gradient, grad_loss * ctx.unit), None, None, None
 
 
 def _run(

@@ -1,0 +1,135 @@
+"""Every backend of the loss against the eager one in float64."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cals_mm.functional import PENALTIES, cals_loss
+from tests.functional.loss_cases import Case, assert_equals_eager, cases, evaluate
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), st.sampled_from([1.0, -2.5]))
+def test_chunked_equals_eager(case, incoming):
+    assert_equals_eager(case, "chunked", incoming)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases(dtypes=(torch.float32, torch.float64)))
+def test_eager_in_its_own_dtype_equals_float64(case):
+    assert_equals_eager(case, "eager")
+
+
+@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("shape", [(3, 19, 90, 70), (70, 1000), (2, 3000, 6, 7), (2, 40000)])
+def test_chunked_equals_eager_over_many_chunks(shape, kind):
+    generator = torch.Generator().manual_seed(0)
+    num_classes = shape[1]
+    logits = torch.randn(shape, generator=generator) * 6
+    target = torch.randint(0, num_classes, (shape[0], *shape[2:]), generator=generator)
+    target[..., :40] = -100
+    multipliers, rho = torch.rand(num_classes), torch.rand(num_classes) + 1
+    case = Case(logits, target, multipliers, rho, 5.0, {"kind": kind})
+    assert_equals_eager(case, "chunked")
+
+
+def test_threads_do_not_change_a_bit():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn((2, 19, 64, 200), generator=generator)
+    target = torch.randint(0, 19, (2, 64, 200), generator=generator)
+    case = Case(logits, target, torch.rand(19), torch.ones(19), 2.0, {})
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            results.append(evaluate(case, "chunked"))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", PENALTIES)
+def test_numerical_gradient(kind, dtype):
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn((3, 4, 2), dtype=torch.float64, generator=generator) * 4
+    target = torch.randint(0, 4, (3, 2), generator=generator)
+    multipliers, rho = torch.rand(4, dtype=torch.float64), torch.rand(4, dtype=torch.float64) + 1
+
+    def loss(z):
+        return cals_loss(z, target, multipliers, rho, 3.0, kind=kind, label_smoothing=0.1)
+
+    class Recomputed(torch.autograd.Function):
+        """gradcheck runs several backwards, of which the fused loss has only one."""
+
+        @staticmethod
+        def forward(ctx, z):
+            ctx.save_for_backward(z)
+            return loss(z)
+
+        @staticmethod
+        def backward(ctx, incoming):
+            with torch.enable_grad():
+                z = ctx.saved_tensors[0].detach().requires_grad_()
+                return torch.autograd.grad(loss(z), z)[0] * incoming
+
+    assert torch.autograd.gradcheck(Recomputed.apply, logits.requires_grad_())
+
+
+def test_eager_has_a_second_derivative(monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", "eager")
+    logits = (torch.randn(3, 4, dtype=torch.float64) * 4).requires_grad_()
+    target = torch.tensor([0, 3, 1])
+    ones = torch.ones(4, dtype=torch.float64)
+    torch.autograd.gradgradcheck(lambda z: cals_loss(z, target, ones, ones, 3.0), logits)
+
+
+def test_triton_equals_eager_in_the_interpreter():
+    # A process of its own: Triton reads the variable when a kernel is defined.
+    pytest.importorskip("triton")
+    root = Path(__file__).parents[2]
+    script = Path(__file__).with_name("triton_interpreted.py")
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(root)}
+    run = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "equal" in run.stdout
+
+
+def test_unknown_backend_is_named(monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", "cuda")
+    with pytest.raises(ValueError, match="CALS_MM_BACKEND='cuda': choose one of auto, eager"):
+        cals_loss(torch.zeros(1, 2), torch.tensor([0]), torch.ones(2), torch.ones(2))
+
+
+def test_triton_on_the_cpu_is_refused(monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", "triton")
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ValueError, match="needs logits on a CUDA device"):
+        cals_loss(torch.zeros(1, 2), torch.tensor([0]), torch.ones(2), torch.ones(2))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("backend", ["auto", "chunked"])
+@pytest.mark.parametrize("shape", [(2, 19, 64, 65), (64, 1000), (3, 5000), (1, 600, 7, 9)])
+def test_cuda_equals_eager(shape, backend):
+    num_classes = shape[1]
+    logits = torch.randn(shape, device="cuda") * 6
+    target = torch.randint(0, num_classes, (shape[0], *shape[2:]), device="cuda")
+    target[0] = -100
+    multipliers = torch.rand(num_classes, device="cuda")
+    case = Case(logits, target, multipliers, multipliers + 1, 5.0, {})
+    assert_equals_eager(case, backend, incoming=3.0)
+    assert_equals_eager(case._replace(logits=logits.half()), backend)
