@@ -1,19 +1,14 @@
-"""One pass over logits that fills the calibration statistics, in cache-sized chunks."""
+"""From logits and labels to the calibration statistics."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from .calibration_bins import NUM_CELLS, CalibrationStatistics, bin_index, cell_index, first_bin_end
+from .calibration_bins import NUM_CELLS, CalibrationStatistics, bin_index, cell_index
+from .calibration_tiles import LogitSums, samples_at, sum_logits
 
 __all__ = ["calibration_statistics"]
-
-_CHUNK = 1 << 19
-"""Probabilities per chunk on the CPU, so that a chunk and its float64 copy stay in cache."""
-_CHUNK_ACCELERATOR = 1 << 24
 
 
 @torch.no_grad()
@@ -55,23 +50,38 @@ def calibration_statistics(
         (2, 1)
     """
     _check(logits, target, num_bins)
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        convert = torch.float32
-    else:
-        convert = logits.dtype
-    # Metal has no float64.
-    device = torch.device("cpu") if logits.device.type == "mps" else logits.device
-    collector = _Collector(logits.shape[1], num_bins, device, probabilities)
-    for scores, labels, class_dim in _chunks(logits, target):
-        scores, labels = scores.to(device, convert), labels.to(device)
-        if ignore_index is not None:
-            keep = labels != ignore_index
-            if not keep.all():
-                scores, labels = _select(scores, labels, keep, class_dim)
-        if labels.numel():
-            _check_labels(labels, logits.shape[1], ignore_index)
-            collector.add(scores, labels, class_dim)
-    return collector.finish()
+    if logits.device.type == "mps":  # Metal has no float64
+        logits, target = logits.cpu(), target.cpu()
+    target = target.to(logits.device)
+    valid = None if ignore_index is None else target != ignore_index
+    if valid is not None and valid.all():
+        valid = None
+    statistics = CalibrationStatistics.zeros(logits.shape[1], num_bins, logits.device)
+    labels = target.reshape(-1) if valid is None else target[valid]
+    if not labels.numel():
+        return statistics
+    _check_labels(labels, logits.shape[1], ignore_index)
+    sums = sum_logits(logits, target, valid, num_bins, probabilities)
+    entropy = _entropy(sums.of_label, logits, labels, valid, probabilities)
+    if not (entropy.sum(dtype=torch.float64) + sums.confidence.sum(dtype=torch.float64)).isfinite():
+        finite = entropy.isfinite() & sums.confidence.isfinite()
+        statistics.nonfinite += (~finite).sum()
+        labels = labels[finite]
+        if not labels.numel():
+            return statistics
+        valid = torch.ones_like(target, dtype=torch.bool) if valid is None else valid
+        valid = valid.masked_scatter(valid, finite)
+        sums = sum_logits(logits, target, valid, num_bins, probabilities)
+        entropy = entropy[finite]
+    if probabilities:
+        _check_probabilities(sums)
+    statistics.negative_log_likelihood += entropy.sum(dtype=torch.float64)
+    statistics.brier += sums.square_total + len(labels)
+    statistics.brier -= 2 * sums.of_label.sum(dtype=torch.float64)
+    correct = _correct(sums, logits, labels, valid)
+    _add_confidence(statistics, sums.confidence, correct, labels)
+    _add_classes(statistics, sums, labels)
+    return statistics
 
 
 def _check(logits: Tensor, target: Tensor, num_bins: int) -> None:
@@ -105,158 +115,74 @@ def _check_labels(labels: Tensor, num_classes: int, ignore_index: int | None) ->
         )
 
 
-def _chunks(logits: Tensor, target: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """Views of the input as (rows, K) with class dimension 1, or (K, columns) with 0.
-
-    Images stay planar, as they lie in memory: a transposed copy would cost more than the rest.
-    """
-    num_classes = logits.shape[1]
-    size = _CHUNK if logits.device.type == "cpu" else _CHUNK_ACCELERATOR
-    step = max(1, size // num_classes)
-    if logits.ndim == 2 or logits.stride(1) == 1:
-        rows, labels = logits.movedim(1, -1).reshape(-1, num_classes), target.reshape(-1)
-        for start in range(0, len(rows), step):
-            yield rows[start : start + step], labels[start : start + step], 1
-        return
-    for image, label in zip(logits.flatten(2), target.flatten(1), strict=True):
-        for start in range(0, image.shape[1], step):
-            yield image[:, start : start + step], label[start : start + step], 0
-
-
-def _select(scores: Tensor, labels: Tensor, keep: Tensor, class_dim: int) -> tuple[Tensor, Tensor]:
-    index = keep.nonzero().squeeze(1)
-    return scores.index_select(1 - class_dim, index), labels[index]
-
-
-class _Collector:
-    """The sums of one call, chunk by chunk."""
-
-    def __init__(
-        self, num_classes: int, num_bins: int, device: torch.device, probabilities: bool
-    ) -> None:
-        self.sums = CalibrationStatistics.zeros(num_classes, num_bins, device)
-        self.probabilities = probabilities
-        self.class_total = self.sums.class_probability.new_zeros(num_classes)
-        self.class_above = self.sums.class_count.new_zeros(num_classes * num_bins)
-        self.probability_above = self.sums.class_probability.new_zeros(num_classes * num_bins)
-
-    def add(self, scores: Tensor, labels: Tensor, class_dim: int) -> None:
-        """Add a chunk: (rows, K) with class dimension 1, or (K, columns) with 0."""
-        probability = scores.contiguous() if self.probabilities else scores.softmax(class_dim)
-        confidence = probability.amax(class_dim)
-        of_label = _at(probability, labels, class_dim)
-        entropy = self._entropy(scores, labels, of_label, class_dim)
-        total_entropy = entropy.sum(dtype=torch.float64)
-        if not (total_entropy + confidence.sum(dtype=torch.float64)).isfinite():
-            finite = confidence.isfinite() & entropy.isfinite()
-            self.sums.nonfinite += (~finite).sum()
-            if finite.any():
-                self.add(*_select(scores, labels, finite, class_dim), class_dim)
-            return
-        if self.probabilities:
-            _check_probabilities(probability, class_dim)
-        self.sums.negative_log_likelihood += total_entropy
-        self._add_totals(probability, of_label, class_dim)
-        self._add_classes(probability, of_label, labels, class_dim)
-        self._add_confidence(
-            confidence, self._correct(scores, labels, of_label, confidence, class_dim), labels
-        )
-
-    def _entropy(self, scores: Tensor, labels: Tensor, of_label: Tensor, class_dim: int) -> Tensor:
-        tiny = torch.finfo(of_label.dtype).tiny
-        if self.probabilities:
-            return -of_label.clamp(min=tiny).log()
-        entropy = of_label.log().neg_()
-        few_digits = tiny * 2**24
-        if of_label.amin() < few_digits:  # the probability underflows, the logits do not
-            small = of_label < few_digits
-            few, few_labels = _select(scores, labels, small, class_dim)
-            entropy[small] = -_at(few.log_softmax(class_dim), few_labels, class_dim)
-        return entropy
-
-    def _correct(
-        self, scores: Tensor, labels: Tensor, of_label: Tensor, confidence: Tensor, class_dim: int
-    ) -> Tensor:
-        """Whether the label has the largest score, the first of equals (bool)."""
-        correct = of_label == confidence
-        # Several times faster than an arg-max; only up to 1/2 another class can have as much.
-        doubtful = (correct & (confidence < 0.501)).nonzero().squeeze(1)
-        if len(doubtful):
-            few = scores.index_select(1 - class_dim, doubtful)
-            correct[doubtful] = few.max(class_dim).indices == labels[doubtful]
-        return correct
-
-    def _add_totals(self, probability: Tensor, of_label: Tensor, class_dim: int) -> None:
-        exact = probability.double()
-        self.class_total += exact.sum(1 - class_dim)
-        exact = exact.view(-1)
-        self.sums.brier += torch.dot(exact, exact) + len(of_label)
-        self.sums.brier -= 2 * of_label.sum(dtype=torch.float64)
-
-    def _add_classes(
-        self, probability: Tensor, of_label: Tensor, labels: Tensor, class_dim: int
-    ) -> None:
-        bins, num_classes = self.sums.num_bins, self.sums.num_classes
-        size = num_classes * bins
-        index = bin_index(of_label, bins).add_(labels, alpha=bins)
-        positive = torch.bincount(index, minlength=size)
-        self.sums.class_positive += positive.view(num_classes, bins)
-        # Nearly all probabilities lie in the lowest bin, whose sums follow from the totals.
-        probability = probability.view(-1)
-        above = _nonzero(probability > first_bin_end(bins, probability.dtype))
-        high = probability[above]
-        if class_dim == 1:
-            classes = above.remainder(num_classes)
-        else:
-            classes = above.div(len(labels), rounding_mode="floor")
-        index = bin_index(high, bins).add_(classes, alpha=bins)
-        self.class_above += torch.bincount(index, minlength=size)
-        self.probability_above += torch.bincount(index, high.double(), minlength=size)
-
-    def _add_confidence(self, confidence: Tensor, correct: Tensor, labels: Tensor) -> None:
-        sums = self.sums
-        sums.class_correct += torch.bincount(labels[correct], minlength=sums.num_classes)
-        exact = confidence.double()
-        for name, size, index in (
-            ("bin", sums.num_bins, bin_index(confidence, sums.num_bins)),
-            ("cell", NUM_CELLS, cell_index(confidence)),
-        ):
-            # Correct samples are counted in the upper half of one histogram.
-            count = torch.bincount(index.add(correct, alpha=size), minlength=2 * size).view(2, size)
-            getattr(sums, f"{name}_count").add_(count.sum(0))
-            getattr(sums, f"{name}_correct").add_(count[1])
-            getattr(sums, f"{name}_confidence").add_(torch.bincount(index, exact, minlength=size))
-
-    def finish(self) -> CalibrationStatistics:
-        """Fill the lowest bins from the totals and return the sums."""
-        sums = self.sums
-        sums.class_count += self.class_above.view_as(sums.class_count)
-        sums.class_count[:, 0] = sums.bin_count.sum() - sums.class_count[:, 1:].sum(1)
-        sums.class_probability += self.probability_above.view_as(sums.class_probability)
-        rest = self.class_total - sums.class_probability[:, 1:].sum(1)
-        sums.class_probability[:, 0] = rest.clamp_(min=0)
-        return sums
-
-
-def _at(values: Tensor, labels: Tensor, class_dim: int) -> Tensor:
-    return values.gather(class_dim, labels.unsqueeze(class_dim)).squeeze(class_dim)
-
-
-def _nonzero(mask: Tensor) -> Tensor:
-    """Indices of the true values of a flat mask; eight at a time, as most are false."""
-    if mask.numel() % 8:
-        return mask.nonzero().squeeze(1)
-    words = mask.view(torch.int64).nonzero()
-    inside = mask.view(-1, 8)[words.squeeze(1)].nonzero()
-    word, place = inside.unbind(1)
-    return words.squeeze(1)[word].mul_(8).add_(place)
-
-
-def _check_probabilities(probability: Tensor, class_dim: int) -> None:
-    low, total = probability.amin(), probability.sum(class_dim)
-    worst = (total - 1).abs().amax()
-    if low < 0 or worst > 0.01:
+def _check_probabilities(sums: LogitSums) -> None:
+    total = float(sums.class_total.sum()) / len(sums.confidence)
+    highest = float(sums.confidence.max())
+    if abs(total - 1) > 0.01 or highest > 1.01:
         raise ValueError(
-            f"probabilities=True, but values reach down to {low:.4g} and their sums over classes "
-            f"differ from 1 by up to {worst:.4g}; pass logits with probabilities=False"
+            f"probabilities=True, but the largest value is {highest:.4g} and the mean sum over "
+            f"classes {total:.4g} instead of 1; pass logits with probabilities=False"
         )
+
+
+def _positions(valid: Tensor | None, index: Tensor) -> Tensor:
+    """Positions in the flattened target of some of the valid samples."""
+    return index if valid is None else valid.reshape(-1).nonzero().squeeze(1)[index]
+
+
+def _entropy(
+    of_label: Tensor, logits: Tensor, labels: Tensor, valid: Tensor | None, probabilities: bool
+) -> Tensor:
+    """-log p(label) of each valid sample, (V,)."""
+    tiny = torch.finfo(of_label.dtype).tiny
+    if probabilities:
+        return of_label.clamp(min=tiny).log_().neg_()
+    entropy = of_label.log().neg_()
+    few_digits = tiny * 2**24
+    if of_label.amin() < few_digits:  # the probability underflows, the logits do not
+        small = (of_label < few_digits).nonzero().squeeze(1)
+        few = samples_at(logits, _positions(valid, small)).to(of_label.dtype).log_softmax(1)
+        entropy[small] = -few.gather(1, labels[small, None]).squeeze(1)
+    return entropy
+
+
+def _correct(sums: LogitSums, logits: Tensor, labels: Tensor, valid: Tensor | None) -> Tensor:
+    """Whether the label has the largest logit, the first of equals, (V,) bool."""
+    correct = sums.of_label == sums.confidence
+    # Several times faster than an arg-max; only up to 1/2 another class can have as much.
+    doubtful = (correct & (sums.confidence < 0.501)).nonzero().squeeze(1)
+    if len(doubtful):
+        few = samples_at(logits, _positions(valid, doubtful))
+        correct[doubtful] = few.max(1).indices == labels[doubtful]
+    return correct
+
+
+def _add_confidence(
+    statistics: CalibrationStatistics, confidence: Tensor, correct: Tensor, labels: Tensor
+) -> None:
+    num_classes, num_bins = statistics.num_classes, statistics.num_bins
+    statistics.class_correct += torch.bincount(labels[correct], minlength=num_classes)
+    exact = confidence.double()
+    for name, size, index in (
+        ("bin", num_bins, bin_index(confidence, num_bins)),
+        ("cell", NUM_CELLS, cell_index(confidence)),
+    ):
+        getattr(statistics, f"{name}_confidence").add_(torch.bincount(index, exact, minlength=size))
+        # Correct samples are counted in the upper half of one histogram.
+        index.add_(correct, alpha=size)
+        count = torch.bincount(index, minlength=2 * size).view(2, size)
+        getattr(statistics, f"{name}_count").add_(count.sum(0))
+        getattr(statistics, f"{name}_correct").add_(count[1])
+
+
+def _add_classes(statistics: CalibrationStatistics, sums: LogitSums, labels: Tensor) -> None:
+    bins = statistics.num_bins
+    shape = statistics.class_count.shape
+    index = bin_index(sums.of_label, bins).add_(labels, alpha=bins)
+    statistics.class_positive += torch.bincount(index, minlength=shape.numel()).view(shape)
+    sums.class_count[:, 0] = len(labels) - sums.class_count.sum(1)
+    # The rounding of a difference must not make a sum of probabilities negative.
+    lowest = (sums.class_total - sums.class_probability.sum(1)).clamp_(min=0)
+    sums.class_probability[:, 0] = lowest
+    statistics.class_count += sums.class_count
+    statistics.class_probability += sums.class_probability
