@@ -1,0 +1,101 @@
+"""Propose a margin from a trained cross-entropy model and its held-out data.
+
+    python tools/suggest_margin.py configs/ce/deeplabv3_camvid.py CHECKPOINT
+
+Runs the validation split once, fits the temperature that minimises its negative log-likelihood,
+and prints a margin that a model calibrated by this temperature would just keep. Says so where the
+model is not over-confident and CALS has nothing to mend. Test data are not touched.
+"""
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("cals_mm") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from mmengine.config import Config
+from tqdm import tqdm
+
+from cals_mm import cli
+from cals_mm.core import MarginSuggestion, suggest_margin
+from cals_mm.logits import keep_logits, logits_and_target
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cli.add_common_arguments(parser)
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="trained without CALS")
+    parser.add_argument(
+        "--quantile", type=float, default=0.5, help="of the logit distances; smaller is stronger"
+    )
+    parser.add_argument(
+        "--pixels", type=int, default=2000, metavar="N", help="pixels drawn from each image"
+    )
+    return parser.parse_args()
+
+
+@torch.no_grad()
+def held_out_logits(cfg: Config, checkpoint: str, pixels: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (N, K) and labels (N,) of the validation split, ``pixels`` of each image."""
+    cfg.load_from, cfg.resume = None, False
+    runner = cli.build_runner(cfg)
+    runner.load_checkpoint(checkpoint, map_location="cpu")
+    runner.model.eval()
+    loader = runner.build_dataloader(cfg.val_dataloader)
+    ignored = getattr(getattr(runner.model, "decode_head", None), "ignore_index", -100)
+    generator = torch.Generator().manual_seed(0)
+    logits, targets = [], []
+    with keep_logits(runner.model):
+        for batch in tqdm(loader, desc="held-out data", unit="batch"):
+            for sample in runner.model.val_step(batch):
+                scores, target = (value.cpu() for value in logits_and_target(sample))
+                rows, labels = (
+                    scores.flatten(1).T if scores.ndim > 1 else scores[None],
+                    target.flatten(),
+                )
+                valid = (labels != ignored).nonzero()[:, 0]
+                chosen = valid[torch.randperm(len(valid), generator=generator)[:pixels]]
+                logits.append(rows[chosen])
+                targets.append(labels[chosen])
+    return torch.cat(logits), torch.cat(targets)
+
+
+def report(suggestion: MarginSuggestion, samples: int) -> str:
+    """The suggestion in words."""
+    found = (
+        f"{samples} held-out samples: mean confidence minus accuracy "
+        f"{100 * suggestion.gap:+.2f} %, temperature {suggestion.temperature:.3f}\n"
+    )
+    if not suggestion.overconfident:
+        return found + (
+            "The model is not over-confident: CALS is not needed, and a small margin would make "
+            f"it under-confident (one that changes little: {suggestion.margin:.1f} or more)."
+        )
+    return found + (
+        f"Suggested margin: {suggestion.margin:.1f}\n"
+        f"Try it, and one step to either side, on the held-out data: "
+        f"{0.8 * suggestion.margin:.1f}, {1.25 * suggestion.margin:.1f}."
+    )
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = cli.load_config(args.config, args.cfg_options)
+    if args.data_root:
+        cli.set_data_root(cfg, args.data_root)
+    cli.check_checkpoint(args.checkpoint)
+    work_dir = args.work_dir or str(Path(cli.default_work_dir(cfg, args.config)) / "margin")
+    cli.prepare_work_dir(cfg, args.config, work_dir)
+    cfg.log_level = "WARNING"
+    with cli.data_explained(cfg, ("val_dataloader",)):
+        logits, target = held_out_logits(cfg, args.checkpoint, args.pixels)
+    print(report(suggest_margin(logits, target, args.quantile), len(target)))
+
+
+if __name__ == "__main__":
+    cli.run(main)
