@@ -17,7 +17,7 @@ _train = dict(img_path="leftImg8bit/train", seg_map_path="gtFine/train")
 _test = dict(img_path="leftImg8bit/val", seg_map_path="gtFine/val")
 _in_order = dict(type="DefaultSampler", shuffle=False)
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     drop_last=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
