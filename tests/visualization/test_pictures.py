@@ -1,0 +1,92 @@
+"""Pictures: their form, that they show what they should, and that they leave pyplot alone."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from cals_mm.functional import CalibrationStatistics, calibration_statistics
+from cals_mm.visualization import (
+    compare_reliability,
+    multiplier_curves,
+    reliability_diagram,
+    save_image,
+)
+
+
+def statistics(scale=1.0):
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(2000, 6, generator=generator)
+    target = torch.distributions.Categorical(logits=logits).sample()
+    return calibration_statistics(scale * logits, target)
+
+
+def assert_picture(image):
+    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+    assert image.flags["C_CONTIGUOUS"]
+    assert image.std() > 10
+    assert (image[0] == 255).all()  # nothing is cut off at the top
+    assert (image[:, 0] == 255).all() and (image[:, -1] == 255).all()
+
+
+def count(image, colour):
+    return (np.abs(image.astype(int) - colour).sum(2) < 30).sum()
+
+
+@pytest.mark.parametrize("title", ["", "validation, iteration 40000"])
+def test_reliability_diagram(title):
+    assert_picture(reliability_diagram(statistics(), title))
+    assert_picture(reliability_diagram(CalibrationStatistics.zeros(3), title))
+
+
+def test_over_confidence_is_drawn_in_orange():
+    orange = (213, 94, 0)
+    over, calibrated = (reliability_diagram(statistics(scale)) for scale in (3.0, 1.0))
+    assert count(over, orange) > 2 * count(calibrated, orange)
+
+
+def test_comparison_is_wider():
+    both = compare_reliability({"cross entropy": statistics(3.0), "CALS": statistics()})
+    assert_picture(both)
+    assert both.shape[1] > 1.7 * reliability_diagram(statistics()).shape[1]
+    with pytest.raises(ValueError, match="no statistics"):
+        compare_reliability({})
+
+
+@pytest.mark.parametrize("num_classes", [2, 8, 9, 19, 1000])
+@pytest.mark.parametrize("updates", [1, 30])
+def test_curves(num_classes, updates):
+    generator = np.random.default_rng(0)
+    multipliers = generator.random((updates, num_classes)).cumsum(0)
+    rho = np.ones((updates, num_classes))
+    names = [f"a rather long name of class number {k}" for k in range(num_classes)]
+    assert_picture(multiplier_curves(range(10, 10 * updates + 1, 10), multipliers, rho, names))
+    assert_picture(multiplier_curves(list(range(updates)), torch.tensor(multipliers), rho))
+
+
+@pytest.mark.parametrize(
+    ("steps", "shape", "names"), [([], (0, 3), None), ([1], (2, 3), None), ([1], (1, 3), ["a"])]
+)
+def test_curves_that_do_not_fit(steps, shape, names):
+    with pytest.raises(ValueError):
+        multiplier_curves(steps, np.ones(shape), np.ones(shape), names)
+
+
+def test_pictures_are_written(tmp_path):
+    path = tmp_path / "new" / "picture.png"
+    save_image(reliability_diagram(statistics()), path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_matplotlib_comes_with_the_first_picture_and_without_pyplot():
+    program = """
+import sys, torch
+import cals_mm, cals_mm.visualization as v
+from cals_mm.functional import calibration_statistics
+assert 'matplotlib' not in sys.modules
+v.reliability_diagram(calibration_statistics(torch.eye(4), torch.arange(4)))
+assert 'matplotlib.pyplot' not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
