@@ -1,5 +1,5 @@
-# 20 epochs of AdamW from scratch, polynomial decay, one validation an epoch.
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=20, val_interval=1)
+# 14 epochs of AdamW from scratch, polynomial decay, one validation an epoch.
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=14, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(
@@ -14,7 +14,7 @@ param_scheduler = [
         eta_min=1e-5,
         power=0.9,
         begin=0,
-        end=20,
+        end=14,
         by_epoch=True,
         convert_to_iter_based=True,
     )
