@@ -7,7 +7,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from cals_mm.functional.penalty import check_penalty, penalty_lagrangian
+from cals_mm.functional.cals_loss import cals_loss
+from cals_mm.functional.penalty import check_penalty
 from cals_mm.functional.violation import check_margin, margin_violation
 
 from .dual_statistics import DualStatistics
@@ -136,16 +137,22 @@ class AugmentedLagrangian(nn.Module):
         Returns:
             Scalar; 0 where no sample counts.
         """
-        with torch.autocast(logits.device.type, enabled=False):
-            if logits.dtype in (torch.float16, torch.bfloat16):
-                logits = logits.float()
-            value, _ = penalty_lagrangian(
-                self.violation(logits), self.multipliers, self.rho, self.penalty_kind, dim=1
-            )
-            if mask is None:
-                return value.mean()
-            value = torch.where(mask.unsqueeze(1), value, value.new_zeros(()))
-            return value.sum() / (mask.sum().clamp(min=1) * self.num_classes)
+        shape = (logits.shape[0], *logits.shape[2:])
+        target = torch.zeros(shape, dtype=torch.int64, device=logits.device)
+        if mask is not None:
+            target = target.masked_fill(~mask, -100)
+        # An infinite divisor leaves nothing of the cross entropy, so any label will do.
+        penalty = cals_loss(
+            logits,
+            target,
+            self.multipliers,
+            self.rho,
+            self.margin,
+            kind=self.penalty_kind,
+            avg_factor=float("inf"),
+        )
+        assert isinstance(penalty, Tensor)
+        return penalty
 
     def start_dual_epoch(self) -> DualStatistics:
         """Statistics for one validation, under the present multipliers and rho."""

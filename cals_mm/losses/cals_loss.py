@@ -228,13 +228,11 @@ class CALSLoss(nn.Module):
     def _add_penalty(
         self, base: Tensor, logits: Tensor, target: Tensor, ignore_index: int | None
     ) -> tuple[Tensor, LossParts]:
-        constrain_all = target.is_floating_point() or self.ignore_index is None
-        mask = None if constrain_all or ignore_index is None else target != ignore_index
-        penalty = self.lagrangian.penalty(logits, mask)
-        if self.class_reduction == "sum":
-            penalty = penalty * self.lagrangian.num_classes
-        parts = LossParts(base.detach(), penalty.detach(), penalty.new_tensor(float("nan")))
-        return base + self.penalty_weight * penalty, parts
+        if self.ignore_index is None:  # every pixel is constrained, whatever its label
+            target = target.new_zeros((logits.shape[0], *logits.shape[2:]), dtype=torch.int64)
+        # An infinite divisor leaves nothing of the cross entropy.
+        penalty, parts = self._fused(logits, target, None, float("inf"), ignore_index)
+        return base + penalty, parts._replace(cross_entropy=base.detach())
 
     def _require_hook(self) -> None:
         if self.updated_by_hook or not self.training:
