@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from cals_mm import cli
 from cals_mm.datasets.street_scenes import make_demo_set
+from cals_mm.functional import CalibrationStatistics
 from cals_mm.visualization import compare_reliability, save_image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,7 +105,7 @@ def train(title: str, cfg: Config) -> None:
     runner.train()
 
 
-def test(cfg: Config) -> tuple[dict, object]:
+def test(cfg: Config) -> tuple[dict, CalibrationStatistics]:
     """Metrics and bin statistics of the checkpoint that was best on the held-out cities."""
     (best,) = Path(cfg.work_dir).glob("best_mIoU_*.pth")
     cfg.load_from, cfg.resume = str(best), False

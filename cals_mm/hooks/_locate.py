@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from mmengine.model import is_model_wrapper
 from torch import nn
 
@@ -12,7 +14,7 @@ __all__ = ["locate_loss", "unwrap"]
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The model without its data-parallel wrapper."""
-    return model.module if is_model_wrapper(model) else model
+    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
 def locate_loss(model: nn.Module, name: str | None = None) -> tuple[CALSLoss, int | None]:
@@ -50,6 +52,7 @@ def locate_loss(model: nn.Module, name: str | None = None) -> tuple[CALSLoss, in
     # The head that owns the loss passes its own ignore_index, as mmsegmentation's do.
     for depth in range(name.count("."), -1, -1):
         owner = model.get_submodule(".".join(name.split(".")[:depth]))
-        if isinstance(getattr(owner, "ignore_index", None), int):
-            return loss, owner.ignore_index
+        ignored = getattr(owner, "ignore_index", None)
+        if isinstance(ignored, int):
+            return loss, ignored
     return loss, loss.ignore_index

@@ -69,7 +69,7 @@ def _capture() -> dict[str, Any]:
     return {
         "python": random.getstate(),
         # Plain types, so that checkpoints load without unpickling NumPy objects.
-        "numpy": (version, torch.from_numpy(keys.astype(np.int64)), *rest),
+        "numpy": (version, torch.from_numpy(np.asarray(keys, np.int64)), *rest),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }

@@ -35,6 +35,25 @@ def test_resumed_from_any_checkpoint_equals_uninterrupted(tmp_path: Path, loop: 
         assert_equal_states(train(cfg).model.state_dict(), whole)
 
 
+@pytest.mark.parametrize("loop", ["epoch", "iter"])
+def test_resumed_with_a_data_worker(tmp_path: Path, loop: str) -> None:
+    """Workers begin anew with each epoch, and so do their random numbers.
+
+    In an iteration loop they live as long as the run, and nobody can put them back into the middle
+    of theirs: there only the augmentation differs, so this test has none.
+    """
+    states = []
+    for work_dir, checkpoint in (("whole", None), ("resumed", f"whole/{loop}_2.pth")):
+        cfg = tiny_config(tmp_path, loop, steps=3, work_dir=str(tmp_path / work_dir))
+        cfg.train_dataloader.num_workers = 1
+        if loop == "iter":
+            del cfg.train_dataloader.dataset.pipeline[2]
+        if checkpoint:
+            cfg.resume, cfg.load_from = True, str(tmp_path / checkpoint)
+        states.append(train(cfg).model.state_dict())
+    assert_equal_states(*states)
+
+
 def test_checkpoint_after_validation_is_not_validated_twice(tmp_path: Path) -> None:
     """``save_best`` writes after the multipliers moved: resuming there must not move them again.
 
