@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from ._lazy_hooks import HOOK_NAMES, register_hooks
 from .config import add_cals
 from .losses import CALSLoss
-from .metrics import CalibrationMetric
+from .metrics import CalibrationMetric, LongTailMetric
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .hooks import CALSMultiplierHook, KeepLogitsHook, RandomStateHook
+    from .hooks import CALSMultiplierHook, ClassCountsHook, KeepLogitsHook, RandomStateHook
 
 register_hooks()
 
@@ -29,7 +29,9 @@ __all__ = [
     "CALSLoss",
     "CALSMultiplierHook",
     "CalibrationMetric",
+    "ClassCountsHook",
     "KeepLogitsHook",
+    "LongTailMetric",
     "RandomStateHook",
     "__version__",
     "add_cals",

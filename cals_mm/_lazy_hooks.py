@@ -13,7 +13,7 @@ from mmengine.registry import HOOKS
 
 __all__ = ["HOOK_NAMES", "register_hooks"]
 
-HOOK_NAMES = ("CALSMultiplierHook", "KeepLogitsHook", "RandomStateHook")
+HOOK_NAMES = ("CALSMultiplierHook", "ClassCountsHook", "KeepLogitsHook", "RandomStateHook")
 
 
 def register_hooks() -> None:

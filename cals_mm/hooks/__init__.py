@@ -1,7 +1,8 @@
 """Hooks registered in MMEngine."""
 
+from .class_counts_hook import ClassCountsHook
 from .keep_logits_hook import KeepLogitsHook
 from .multiplier_hook import CALSMultiplierHook
 from .random_state_hook import RandomStateHook
 
-__all__ = ["CALSMultiplierHook", "KeepLogitsHook", "RandomStateHook"]
+__all__ = ["CALSMultiplierHook", "ClassCountsHook", "KeepLogitsHook", "RandomStateHook"]

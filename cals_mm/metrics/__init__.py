@@ -1,5 +1,6 @@
 """Metrics registered in MMEngine."""
 
 from .calibration_metric import CalibrationMetric
+from .long_tail_metric import LongTailMetric
 
-__all__ = ["CalibrationMetric"]
+__all__ = ["CalibrationMetric", "LongTailMetric"]

@@ -1,0 +1,101 @@
+"""Which images of a classification set are held out, and which of them make a long tail.
+
+Pure functions of the labels and a seed, so every process and every run agree.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+SPLITS = ("train", "val", "test")
+"""The weights are learned on train, the multipliers on val; test is for the result."""
+
+
+def stratified_held_out(labels: Sequence[int], fraction: float, seed: int = 0) -> np.ndarray:
+    """Holds out the same share of every class.
+
+    Args:
+        labels: Labels of all images, in a fixed order.
+        fraction: Share of each class to hold out, fraction in (0, 1).
+        seed: Seed of the permutation within each class.
+
+    Returns:
+        Whether each image is held out, (N,) bool: of each class at least one image, if it has two
+        or more, and never all.
+
+    Raises:
+        ValueError: ``fraction`` is not in (0, 1).
+
+    Example:
+        >>> stratified_held_out([0, 0, 0, 0, 1, 1], 0.5).sum()
+        np.int64(3)
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"held-out fraction is {fraction}: give a number between 0 and 1")
+    array = np.asarray(labels)
+    held_out = np.zeros(len(array), dtype=bool)
+    for label in np.unique(array):
+        members = np.flatnonzero(array == label)
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        # A generator for each class: another class more or less changes nothing for this one.
+        order = np.random.default_rng([seed, int(label)]).permutation(len(members))
+        held_out[members[order[:count]]] = True
+    return held_out
+
+
+def long_tail_counts(largest: int, num_classes: int, ratio: float) -> np.ndarray:
+    """Images per class of an exponential long tail: ``largest * ratio ** (-k / (K - 1))``.
+
+    Args:
+        largest: Images of class 0, the most frequent one.
+        num_classes: K.
+        ratio: Images of class 0 for each image of class K - 1, at least 1.
+
+    Returns:
+        Images per class, (K,) int64, descending, at least 1.
+
+    Raises:
+        ValueError: ``ratio`` is less than 1.
+
+    Reference:
+        Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019.
+
+    Example:
+        >>> long_tail_counts(100, 3, 25)
+        array([100,  20,   4])
+    """
+    if ratio < 1:
+        raise ValueError(
+            f"long-tail ratio is {ratio}: give the images of the most frequent class divided by "
+            "those of the rarest, at least 1"
+        )
+    exponent = np.arange(num_classes) / max(num_classes - 1, 1)
+    # The tiny summand keeps 100 / 25 from becoming 3.
+    return np.maximum((largest * float(ratio) ** -exponent + 1e-9).astype(np.int64), 1)
+
+
+def long_tail_indices(
+    labels: Sequence[int], num_classes: int, ratio: float, seed: int = 0
+) -> np.ndarray:
+    """Chooses images so that their classes follow an exponential long tail.
+
+    Class 0 stays the largest, as is usual for CIFAR-LT. A larger ratio with the same seed keeps a
+    subset of what a smaller one keeps.
+
+    Args:
+        labels: Labels of all images.
+        num_classes: K.
+        ratio: Images of class 0 for each image of class K - 1.
+        seed: Seed of the permutation within each class.
+
+    Returns:
+        Indices of the images to keep, ascending, int64.
+    """
+    array = np.asarray(labels)
+    present = np.bincount(array, minlength=num_classes)
+    kept = []
+    for label, count in enumerate(long_tail_counts(int(present.max()), num_classes, ratio)):
+        members = np.flatnonzero(array == label)
+        order = np.random.default_rng([seed, label]).permutation(len(members))
+        kept.append(members[order[:count]])
+    return np.sort(np.concatenate(kept))

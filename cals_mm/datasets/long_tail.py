@@ -1,0 +1,91 @@
+"""A long tail cut out of any classification data set."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from mmengine.registry import DATASETS
+
+from .class_splits import long_tail_indices
+
+
+@DATASETS.register_module()
+class LongTailDataset:
+    """Keeps an exponential long tail of a data set's images.
+
+    For the training split: wrap that one only, and val and test stay balanced. Class 0 keeps all
+    its images, class K - 1 one for each ``ratio`` of them.
+
+    Args:
+        dataset: Config of a data set of mmpretrain, or the data set; it needs
+            ``metainfo['classes']`` and one ``gt_label`` for each image.
+        ratio: Images of class 0 for each image of class K - 1, at least 1.
+        seed: Seed of the choice within each class.
+        lazy_init: Put off reading the data set until it is needed.
+
+    Raises:
+        ValueError: ``ratio`` is less than 1, or the data set is in test mode.
+
+    Example:
+        >>> dict(type='LongTailDataset', ratio=100, seed=0,
+        ...      dataset=dict(type='CIFAR100Split', data_root='data/cifar100', split='train',
+        ...                   pipeline=[]))  # doctest: +SKIP
+    """
+
+    def __init__(self, dataset: Any, ratio: float, seed: int = 0, lazy_init: bool = False) -> None:
+        if ratio < 1:
+            raise ValueError(
+                f"ratio is {ratio}: give the images of the most frequent class divided by those "
+                "of the rarest, at least 1"
+            )
+        if isinstance(dataset, Mapping):
+            dataset = DATASETS.build({**dataset, "lazy_init": True})
+        if getattr(dataset, "test_mode", False):
+            raise ValueError(
+                "LongTailDataset wraps a data set in test mode: wrap the training split only, so "
+                "that val and test stay balanced"
+            )
+        self.dataset = dataset
+        self.ratio = ratio
+        self.seed = seed
+        self._indices: np.ndarray | None = None
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """That of the data set."""
+        return self.dataset.metainfo
+
+    def full_init(self) -> None:
+        """Read the labels and choose the images, once."""
+        if self._indices is None:
+            self.dataset.full_init()
+            labels = [int(self.dataset.get_cat_ids(i)[0]) for i in range(len(self.dataset))]
+            num_classes = len(self.metainfo["classes"])
+            self._indices = long_tail_indices(labels, num_classes, self.ratio, self.seed)
+
+    @property
+    def indices(self) -> np.ndarray:
+        """Kept indices of the data set, ascending int64."""
+        self.full_init()
+        assert self._indices is not None
+        return self._indices
+
+    def get_data_info(self, idx: int) -> dict:
+        """Annotation of a kept image."""
+        return self.dataset.get_data_info(int(self.indices[idx]))
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Its label, in a list."""
+        return self.dataset.get_cat_ids(int(self.indices[idx]))
+
+    def get_gt_labels(self) -> np.ndarray:
+        """Labels of the kept images, (N,) int64."""
+        return np.array([self.get_cat_ids(idx)[0] for idx in range(len(self))])
+
+    def __getitem__(self, idx: int) -> Any:
+        return self.dataset[int(self.indices[idx])]
+
+    def __len__(self) -> int:
+        return len(self.indices)

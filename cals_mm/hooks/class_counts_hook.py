@@ -1,0 +1,71 @@
+"""Tell metrics how many training images each class has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, HOOKS
+from mmengine.runner import Runner
+
+__all__ = ["ClassCountsHook", "count_classes"]
+
+
+@HOOKS.register_module(force=True)  # in place of the lazy entry
+class ClassCountsHook(Hook):
+    """Count the labels of the run's training set for metrics that ask for ``class_counts``.
+
+    Counting reads labels, not images, once for each run. Metrics whose counts the config gives
+    keep them.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self._counts: np.ndarray | None = None
+
+    def before_val(self, runner: Runner) -> None:
+        """Count for the metrics of the validation."""
+        self._tell(runner, runner.val_loop.evaluator.metrics)
+
+    def before_test(self, runner: Runner) -> None:
+        """Count for the metrics of the test."""
+        self._tell(runner, runner.test_loop.evaluator.metrics)
+
+    def _tell(self, runner: Runner, metrics: Any) -> None:
+        for metric in metrics:
+            if getattr(metric, "class_counts", 0) is None:
+                if self._counts is None:
+                    self._counts = count_classes(_training_set(runner))
+                metric.class_counts = self._counts
+
+
+def count_classes(dataset: Any) -> np.ndarray:
+    """Samples of each class of a classification data set, (K,) int64.
+
+    Raises:
+        ValueError: The data set does not say its classes or labels.
+    """
+    if hasattr(dataset, "full_init"):
+        dataset.full_init()
+    classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
+    if classes is None or not hasattr(dataset, "get_cat_ids"):
+        raise ValueError(
+            f"{type(dataset).__name__} does not say its classes and labels, which the counts of "
+            "training images need: give LongTailMetric(class_counts=[...])"
+        )
+    labels = [int(dataset.get_cat_ids(index)[0]) for index in range(len(dataset))]
+    return np.bincount(labels, minlength=len(classes))
+
+
+def _training_set(runner: Runner) -> Any:
+    loader = runner._train_dataloader
+    if loader is None:
+        raise ValueError(
+            "the config has no train_dataloader to count classes in: give "
+            "LongTailMetric(class_counts=[...])"
+        )
+    dataset = loader["dataset"] if isinstance(loader, Mapping) else loader.dataset
+    return DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset

@@ -1,0 +1,7 @@
+# ResNet-50 on Tiny-ImageNet, cross entropy.
+_base_ = [
+    "../_base_/models/resnet50_tiny-imagenet.py",
+    "../_base_/datasets/tiny-imagenet.py",
+    "../_base_/schedules/tiny-imagenet_100e.py",
+    "../_base_/default_runtime_cls.py",
+]
