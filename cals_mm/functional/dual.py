@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .backends.threads import run_tiles
+from .backends.threads import buffers, run_tiles
 from .backends.tiles import dense, split
 from .penalty import check_penalty, penalty_lagrangian
 from .violation import check_margin
@@ -98,7 +98,7 @@ def dual_sums(
 
 
 class _DualKernel:
-    """Sums of one tile; each thread has its own, with buffers of its own.
+    """Sums of one tile; each thread has its own, with what belongs to it.
 
     Elements are computed in float32 (float64 for float64), which does not depend on the tile that
     they are in, and summed in float64: how samples are spread over calls and processes changes
@@ -122,7 +122,6 @@ class _DualKernel:
         self.intercept = self.lam.view(per_class)
         self.gradient = (self.rho / margin).view(per_class)
         self.samples = 0 if tile.ndim == 2 else (0, 2)
-        self.buffers = torch.empty(0)
 
     def __call__(self, tile: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Sums over the tile of clip(P'(h)) and of m h, (K,) float64."""
@@ -138,9 +137,7 @@ class _DualKernel:
     def _sums(
         self, tile: Tensor, mask: Tensor | None, *, clean: bool = False
     ) -> tuple[Tensor, Tensor]:
-        if self.buffers.shape[1:] != tile.shape:
-            self.buffers = torch.empty((2, *tile.shape), dtype=self.dtype, device=tile.device)
-        excess, slope = self.buffers.unbind(0)
+        excess, slope = buffers(2, tile, self.dtype)
         wide = tile if tile.dtype == self.dtype else slope.copy_(tile)
         torch.sub(wide.amax(1, keepdim=True), wide, out=excess).sub_(self.margin)
         if mask is not None and clean:

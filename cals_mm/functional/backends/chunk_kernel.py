@@ -19,6 +19,7 @@ from torch import Tensor
 from .chunk_entropy import ChunkEntropy
 from .chunk_penalty import ChunkPenalty
 from .problem import LossProblem
+from .threads import buffers
 
 __all__ = ["Chunk", "ChunkKernel", "ChunkSums"]
 
@@ -108,9 +109,7 @@ class ChunkKernel:
         return ChunkSums(entropy, penalty, violated)
 
     def _make_buffers(self, logits: Tensor) -> None:
-        shape = logits.shape
-        if shape != self.shape:
-            self.shape = shape
-            buffers = torch.empty((4, *shape), dtype=self.dtype, device=logits.device)
-            self.u, self.e, self.q, self.slope = buffers.unbind(0)
+        if logits.shape != self.shape:
+            self.shape = logits.shape
+            self.u, self.e, self.q, self.slope = buffers(4, logits, self.dtype)
             self.column = torch.empty_like(self.u[:, :1])

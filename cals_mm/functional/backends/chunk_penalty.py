@@ -32,7 +32,7 @@ class ChunkPenalty:
         folds = isinstance(slope_scale, float) and slope_scale != 0
         self.folded = slope_scale if folds else 1.0
         self.remaining = None if folds else slope_scale
-        self.cap = (margin * self.lam / self.rho).view(per_class)
+        self.cap = (margin * (self.lam / self.rho - 1)).view(per_class)
         self.intercept = (self.lam * self.folded).view(per_class)
         self.gradient = (self.rho * (-self.folded / margin)).view(per_class)
 
@@ -61,13 +61,14 @@ class ChunkPenalty:
     def _phr(self, u: Tensor, keep: Tensor | None, q: Tensor, slope: Tensor) -> Tensor:
         # With q = -m' h bounded by m' lambda / rho, where P' reaches 0, both branches are one:
         # P' = lambda - q rho / m' and P = -q (lambda + P') / (2 m'), without cancellation.
-        torch.minimum(torch.add(u, self.margin, out=q), self.cap, out=q)
+        torch.minimum(u, self.cap, out=q).add_(self.margin)
         if keep is not None:
             q.mul_(keep)
         torch.mul(q, self.gradient, out=slope).add_(self.intercept)
         if keep is not None:
             slope.mul_(keep)
         q_per_class = q.sum(0 if q.ndim == 2 else (0, 2))
-        with_lambda = torch.dot(q_per_class, self.lam)
+        with_lambda = q_per_class.mul_(self.lam).sum()
+        # Not torch.dot over the tile: its rounding depends on where the buffers happen to lie.
         with_slope = q.mul_(slope).sum()
         return (with_lambda + with_slope / self.folded) * (-0.5 / self.margin)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
+from torch import Tensor
 
-__all__ = ["SERIAL_ELEMENTS", "run_tiles"]
-
-SERIAL_ELEMENTS = 32767
-"""Largest operand that torch's elementwise kernels and reductions treat in the calling thread."""
+__all__ = ["buffers", "run_tiles"]
 
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
+_pool_lock = threading.Lock()
+_local = threading.local()
 
 
 def run_tiles(
@@ -23,15 +24,15 @@ def run_tiles(
 ) -> None:
     """Call ``worker(i)`` once for each i < ``tiles``, on as many threads as torch may use.
 
-    Each thread has a worker of its own, so a worker may keep buffers. Torch releases the
-    interpreter lock inside its kernels, and operands of at most ``SERIAL_ELEMENTS`` keep those
-    from starting threads of their own, so tiles are the only parallelism: there is no barrier
-    after each operation, at which one delayed thread would hold up the others.
+    Torch releases the interpreter lock inside its kernels, so the workers run side by side. Each
+    runs its kernels on itself alone: tiles are the only parallelism, without a barrier after
+    each operation, at which one delayed thread would hold up the others.
 
     Args:
-        make_worker: Makes the function that a thread calls with numbers of tiles.
-        tiles: How many there are.
-        device: Where they lie; other than on the CPU, one thread does the launches.
+        make_worker: Makes the function that a thread calls with numbers of tiles; one for each
+            thread, so that it may keep state.
+        tiles: How many there are. One is done here, by the threads of torch's own kernels.
+        device: Where they lie; other than on the CPU, all are done here, as launches.
     """
     threads = min(torch.get_num_threads(), tiles) if device.type == "cpu" else 1
     numbers = itertools.count()  # next() of a count is atomic
@@ -44,26 +45,53 @@ def run_tiles(
                     return
                 worker(number)
 
-    helpers = [_threads(threads - 1).submit(work) for _ in range(threads - 1)]
-    try:
+    if threads == 1:
         work()
-    finally:
-        for helper in helpers:
-            helper.result()
+        return
+    pool = _threads(threads)
+    futures = [pool.submit(work) for _ in range(threads)]
+    wait(futures)
+    for future in futures:
+        future.result()
+
+
+def buffers(number: int, like: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """So many tensors of the shape of a tile, with any content, that this thread has to itself.
+
+    They are kept from call to call: memory new from the system costs more than the work on it.
+    """
+    if like.device.type != "cpu":
+        return torch.empty((number, *like.shape), dtype=dtype, device=like.device).unbind(0)
+    kept: dict[torch.dtype, Tensor] = _local.__dict__.setdefault("kept", {})
+    size = number * like.numel()
+    if dtype not in kept or kept[dtype].numel() < size:
+        kept[dtype] = torch.empty(size, dtype=dtype)
+    return kept[dtype][:size].view(number, *like.shape).unbind(0)
 
 
 def _threads(size: int) -> ThreadPoolExecutor:
     global _pool, _pool_size
-    if _pool is None or _pool_size < size:
-        _pool = ThreadPoolExecutor(size, thread_name_prefix="cals_mm")
-        _pool_size = size
-    return _pool
+    with _pool_lock:
+        if _pool is None or _pool_size < size:
+            threads = torch.get_num_threads()
+            _pool = ThreadPoolExecutor(size, "cals_mm", initializer=_use_one_thread)
+            started = threading.Barrier(size)
+            wait([_pool.submit(started.wait) for _ in range(size)])
+            torch.set_num_threads(threads)  # what threads begin with that come later
+            _pool_size = size
+        return _pool
+
+
+def _use_one_thread() -> None:
+    # A thread takes over the common number when it first asks for it, and would do so later.
+    torch.get_num_threads()
+    torch.set_num_threads(1)
 
 
 def _forget_pool() -> None:
-    # A forked child has none of its parent's threads.
-    global _pool
-    _pool = None
+    # A forked child has none of its parent's threads, and perhaps a lock that one of them held.
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .threads import SERIAL_ELEMENTS
-
 __all__ = ["dense", "has_class_rows", "split"]
+
+TILE = 1 << 17
+"""Elements of a tile: four float32 buffers of it lie in the cache, and each operation on it takes
+several times as long as its call."""
 
 DEVICE_ELEMENTS = 1 << 24
 """Elements of a tile where every operation is a launch on an accelerator."""
@@ -33,7 +35,7 @@ def split(part: Tensor, logits: Tensor) -> list[Tensor]:
     Returns:
         Views of ``part``, if it is contiguous or has the layout of ``logits``.
     """
-    limit = SERIAL_ELEMENTS if logits.device.type == "cpu" else DEVICE_ELEMENTS
+    limit = TILE if logits.device.type == "cpu" else DEVICE_ELEMENTS
     num_classes = logits.shape[1]
     channels = num_classes if part.ndim == logits.ndim else 1
     if has_class_rows(logits):
