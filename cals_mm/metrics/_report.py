@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
+from mmengine.logging import MessageHub, MMLogger, print_log
 from torch import Tensor
 
 from cals_mm.functional import (
@@ -21,7 +25,7 @@ from cals_mm.functional import (
     negative_log_likelihood,
 )
 
-__all__ = ["VALUES", "class_table", "values"]
+__all__ = ["VALUES", "class_table", "draw", "sample_name", "save", "values", "warn"]
 
 
 def _adaptive(statistics: CalibrationStatistics) -> Tensor:
@@ -78,3 +82,45 @@ def class_table(statistics: CalibrationStatistics, names: Sequence[str] | None) 
 def _cell(fraction: Tensor, form: str) -> str:
     width = int(form.lstrip("+").split(".")[0])
     return f"{100 * float(fraction):{form}}" if fraction.isfinite() else "-".rjust(width)
+
+
+def save(statistics: CalibrationStatistics, path: str) -> None:
+    """Write the sums to a file that is the old or the complete new one, whenever it is read."""
+    partial = f"{path}.partial"
+    torch.save(statistics.to_dict(), partial)
+    os.replace(partial, path)
+
+
+def draw(statistics: CalibrationStatistics, prefix: str) -> None:
+    """Give a reliability diagram to the run's Visualizer, if there is one."""
+    # Slow to import, and only needed here.
+    from mmengine.visualization import Visualizer
+
+    from cals_mm.visualization import reliability_diagram
+
+    if Visualizer._instance_dict:
+        stage, step = _stage_and_step()
+        # A name with a slash would be written nowhere.
+        name = f"{prefix}_{stage}".replace("/", "_")
+        picture = reliability_diagram(statistics, f"{stage}, iteration {step}")
+        Visualizer.get_current_instance().add_image(name, picture, step=step)
+
+
+def _stage_and_step() -> tuple[str, int]:
+    if not MessageHub._instance_dict:
+        return "val", 0
+    info = MessageHub.get_current_instance().runtime_info
+    stage = info.get("loop_stage")
+    return ("test" if stage == "test" else "val"), int(info.get("iter", 0))
+
+
+def sample_name(sample: Any) -> str:
+    """What a data sample is called in a warning."""
+    fields = sample if isinstance(sample, Mapping) else sample.to_dict()
+    return str(fields.get("img_path") or fields.get("sample_idx") or "a sample without a name")
+
+
+def warn(message: str) -> None:
+    """Log a warning, also where no runner has made a logger."""
+    logger = "current" if MMLogger._instance_dict else None
+    print_log(message, logger=logger, level=logging.WARNING)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, get_dist_info, is_main_process
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MessageHub, MMLogger, print_log
+from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from torch import Tensor
 
 from cals_mm.functional import CalibrationStatistics, calibration_statistics
 from cals_mm.logits import logits_and_target
 
-from ._report import VALUES, class_table, values
+from ._report import VALUES, class_table, draw, sample_name, save, values, warn
 
 __all__ = ["CalibrationMetric"]
 
@@ -166,10 +165,10 @@ class CalibrationMetric(BaseMetric):
         if nonfinite:
             self._nonfinite += 1
             if self._nonfinite <= _NAMED:
-                where = _where(samples[0])
+                where = sample_name(samples[0])
                 if len(samples) > 1:
                     where = f"the {len(samples)} samples from {where}"
-                _warn(f"NaN or infinite logits for {nonfinite} labels of {where}, left out")
+                warn(f"NaN or infinite logits for {nonfinite} labels of {where}, left out")
         return statistics
 
     def _release(self) -> None:
@@ -232,7 +231,7 @@ class CalibrationMetric(BaseMetric):
         self, statistics: CalibrationStatistics, image_values: Tensor, num_images: int
     ) -> dict[str, float]:
         if not statistics.count:
-            _warn("CalibrationMetric has seen no valid sample: its values are NaN")
+            warn("CalibrationMetric has seen no valid sample: its values are NaN")
             result = torch.full((len(VALUES),), float("nan"), dtype=torch.float64)
         elif self.aggregate == "image":
             result = image_values / num_images
@@ -241,52 +240,21 @@ class CalibrationMetric(BaseMetric):
         metrics = dict(zip(VALUES, result.tolist(), strict=True))
         nonfinite = int(statistics.nonfinite)
         if nonfinite:
-            _warn(f"{nonfinite} samples with NaN or infinite logits are left out of calibration")
+            warn(f"{nonfinite} samples with NaN or infinite logits are left out of calibration")
             metrics["nonfinite"] = float(nonfinite)
         return metrics
 
     def _report(self, statistics: CalibrationStatistics) -> None:
         if self.out_file is not None:
-            torch.save(statistics.to_dict(), self.out_file)
+            save(statistics, self.out_file)
         if not statistics.count:
             return
         if self.class_table:
             table = class_table(statistics, self._class_names())
             print_log(f"calibration per class (percent):\n{table}", logger="current")
         if self.draw:
-            self._draw(statistics)
-
-    def _draw(self, statistics: CalibrationStatistics) -> None:
-        # Slow to import, and only needed here.
-        from mmengine.visualization import Visualizer
-
-        from cals_mm.visualization import reliability_diagram
-
-        if Visualizer._instance_dict:
-            stage, step = _stage_and_step()
-            # A name with a slash would be written nowhere.
-            name = f"{self.prefix}_{stage}".replace("/", "_")
-            picture = reliability_diagram(statistics, f"{stage}, iteration {step}")
-            Visualizer.get_current_instance().add_image(name, picture, step=step)
+            draw(statistics, str(self.prefix))
 
     def _class_names(self) -> list[str] | None:
         names = (self.dataset_meta or {}).get("classes")
         return None if names is None else [str(name) for name in names]
-
-
-def _stage_and_step() -> tuple[str, int]:
-    if not MessageHub._instance_dict:
-        return "val", 0
-    info = MessageHub.get_current_instance().runtime_info
-    stage = info.get("loop_stage")
-    return ("test" if stage == "test" else "val"), int(info.get("iter", 0))
-
-
-def _where(sample: Any) -> str:
-    fields = sample if isinstance(sample, Mapping) else sample.to_dict()
-    return str(fields.get("img_path") or fields.get("sample_idx") or "a sample without a name")
-
-
-def _warn(message: str) -> None:
-    logger = "current" if MMLogger._instance_dict else None
-    print_log(message, logger=logger, level=logging.WARNING)
