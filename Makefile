@@ -21,10 +21,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test demo lint format types bench clean
+.PHONY: help install test demo demo-classification lint format types bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) TEST_WORKERS=$(TEST_WORKERS) PYTEST_ARGS DEMO_ARGS"
 
 install: $(INSTALLED) ## make the environment and install the project with its tested versions
@@ -54,6 +54,9 @@ test: $(INSTALLED) ## run the whole test suite
 
 demo: $(INSTALLED) ## train CE and CALS on demo data, compare them, draw the pictures
 	$(BIN)/python tools/demo.py $(DEMO_ARGS)
+
+demo-classification: $(INSTALLED) ## the same for a classifier, on digits with a long tail
+	$(BIN)/python tools/demo.py --task classification $(DEMO_ARGS)
 
 lint: $(INSTALLED) ## check style and format
 	$(BIN)/ruff check .

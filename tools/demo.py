@@ -1,17 +1,20 @@
 """Cross entropy against CALS in minutes, with nothing but this repository.
 
-    python tools/demo.py            # make demo
+    python tools/demo.py                          # make demo
+    python tools/demo.py --task classification    # make demo-classification
 
-Makes synthetic street scenes in the Cityscapes layout, trains a small DeepLabV3 on them twice,
-chooses each run's checkpoint on the held-out cities, tests both on cities that neither has seen,
-prints the table and draws the pictures. Stopped runs go on where they were; finished ones are only
-tested again.
+Segmentation: makes synthetic street scenes in the Cityscapes layout and trains a small DeepLabV3
+on them twice. Classification: trains a small ResNet twice on scikit-learn's digits with a long
+tail. Each run's checkpoint is chosen on held-out data and tested on data that neither run has
+seen; the table is printed and the pictures drawn. Stopped runs go on where they were; finished
+ones are only tested again.
 """
 
 import argparse
 import importlib.util
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 if importlib.util.find_spec("cals_mm") is None:
@@ -30,8 +33,7 @@ from cals_mm.visualization import compare_reliability, save_image
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = {"CE": "ce", "CALS": "cals"}
 # Keys of the metrics and their headings.
-COLUMNS = {
-    "mIoU": "mIoU %",
+CALIBRATION = {
     "calibration/ECE": "ECE %",
     "calibration/gap": "conf - acc %",
     "calibration/aECE": "adaptive ECE %",
@@ -41,13 +43,57 @@ COLUMNS = {
 }
 
 
+@dataclass(frozen=True)
+class Task:
+    """What differs between the demos.
+
+    Attributes:
+        config: Name of the config of each method.
+        out: Folder of the results.
+        best: Metric that chooses the checkpoint.
+        columns: Metrics of the table and their headings.
+        test_split: What is tested on.
+    """
+
+    config: str
+    out: str
+    best: str
+    columns: dict[str, str]
+    test_split: str
+
+
+TASKS = {
+    "segmentation": Task(
+        "deeplabv3_demo",
+        "work_dirs/demo",
+        "mIoU",
+        {"mIoU": "mIoU %", **CALIBRATION},
+        "cities that neither run has seen",
+    ),
+    "classification": Task(
+        "resnet_digits-lt",
+        "work_dirs/demo-classification",
+        "accuracy/top1",
+        {
+            "accuracy/top1": "accuracy %",
+            "long_tail/few_accuracy": "few-shot accuracy %",
+            "long_tail/few_ECE": "few-shot ECE %",
+            **CALIBRATION,
+        },
+        "60 scans of each digit that neither run has seen",
+    ),
+}
+
+
 class ProgressBar(Hook):
     """Iterations of the whole training with the remaining time."""
 
     priority = "VERY_LOW"
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, task: Task) -> None:
         self.title = title
+        self.best = task.best
+        self.heading = task.columns[task.best].removesuffix(" %")
 
     def before_train(self, runner: Runner) -> None:
         """Show the bar, from where a resumed run stands."""
@@ -60,10 +106,11 @@ class ProgressBar(Hook):
         self.bar.update()
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Show what the held-out cities say."""
+        """Show what the held-out data say."""
         if metrics and hasattr(self, "bar"):
             self.bar.set_postfix_str(
-                f"held-out mIoU {metrics['mIoU']:.1f} ECE {metrics['calibration/ECE']:.1f} %"
+                f"held-out {self.heading} {metrics[self.best]:.1f} "
+                f"ECE {metrics['calibration/ECE']:.1f} %"
             )
 
     def after_train(self, runner: Runner) -> None:
@@ -75,8 +122,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data-root", default="data/demo", metavar="DIR", help="demo images")
-    parser.add_argument("--work-dir", default="work_dirs/demo", metavar="DIR", help="results")
+    parser.add_argument("--task", choices=TASKS, default="segmentation", help="which demo")
+    parser.add_argument(
+        "--data-root", default="data/demo", metavar="DIR", help="street scenes (segmentation)"
+    )
+    parser.add_argument(
+        "--work-dir", metavar="DIR", help="results (default: work_dirs/demo[-classification])"
+    )
     parser.add_argument("--epochs", type=int, help="shorter or longer than the config's training")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and augmentation")
     return parser.parse_args()
@@ -84,30 +136,33 @@ def parse_args() -> argparse.Namespace:
 
 def load(method: str, args: argparse.Namespace) -> Config:
     """Config of one method, quiet on the terminal; its log file keeps the warnings."""
-    cfg = cli.load_config(str(ROOT / f"configs/{method}/deeplabv3_demo.py"), None)
-    cli.set_data_root(cfg, args.data_root)
+    task = TASKS[args.task]
+    cfg = cli.load_config(str(ROOT / f"configs/{method}/{task.config}.py"), None)
+    if args.task == "segmentation":
+        cli.set_data_root(cfg, args.data_root)
     cfg.randomness = {"seed": args.seed}
     cfg.log_level = "WARNING"
     if args.epochs:
         cfg.train_cfg.max_epochs = args.epochs
-        cfg.param_scheduler[0].end = args.epochs
-    cfg.work_dir = str(Path(args.work_dir) / f"{method}_seed{args.seed}")
+        if "end" in cfg.param_scheduler[0]:
+            cfg.param_scheduler[0].end = args.epochs
+    cfg.work_dir = str(Path(args.work_dir or task.out) / f"{method}_seed{args.seed}")
     return cfg
 
 
-def train(title: str, cfg: Config) -> None:
+def train(title: str, cfg: Config, task: Task) -> None:
     """Train, or go on with a stopped run."""
     newest = cli.find_last_checkpoint(cfg.work_dir)
     if newest:
         cfg.resume, cfg.load_from = True, newest
     runner = cli.build_runner(cfg)
-    runner.register_hook(ProgressBar(f"train {title:4}"))
+    runner.register_hook(ProgressBar(f"train {title:4}", task))
     runner.train()
 
 
-def test(cfg: Config) -> tuple[dict, CalibrationStatistics]:
-    """Metrics and bin statistics of the checkpoint that was best on the held-out cities."""
-    (best,) = Path(cfg.work_dir).glob("best_mIoU_*.pth")
+def test(cfg: Config, task: Task) -> tuple[dict, CalibrationStatistics]:
+    """Metrics and bin statistics of the checkpoint that was best on the held-out data."""
+    (best,) = Path(cfg.work_dir).glob(f"best_{task.best.replace('/', '_')}_*.pth")
     cfg.load_from, cfg.resume = str(best), False
     cfg.experiment_name = f"{Path(cfg.work_dir).name}_test"
     cfg.work_dir = str(Path(cfg.work_dir) / "test")
@@ -117,13 +172,13 @@ def test(cfg: Config) -> tuple[dict, CalibrationStatistics]:
     return metrics, metric.statistics
 
 
-def table(results: dict[str, dict]) -> str:
+def table(results: dict[str, dict], columns: dict[str, str]) -> str:
     """The figures as Markdown."""
-    lines = ["| | " + " | ".join(COLUMNS.values()) + " |", "| --- " * (len(COLUMNS) + 1) + "|"]
+    lines = ["| | " + " | ".join(columns.values()) + " |", "| --- " * (len(columns) + 1) + "|"]
     for title, metrics in results.items():
         cells = (
             f"{metrics[key]:.4g}" if "%" not in head else f"{metrics[key]:.2f}"
-            for key, head in COLUMNS.items()
+            for key, head in columns.items()
         )
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -131,18 +186,20 @@ def table(results: dict[str, dict]) -> str:
 
 def main() -> None:
     args = parse_args()
+    task = TASKS[args.task]
     began = time.monotonic()
-    make_demo_set(args.data_root)
+    if args.task == "segmentation":
+        make_demo_set(args.data_root)
     results, statistics = {}, {}
     for title, method in METHODS.items():
-        train(title, load(method, args))
-        results[title], statistics[title] = test(load(method, args))
-    text = table(results)
-    out = Path(args.work_dir)
+        train(title, load(method, args), task)
+        results[title], statistics[title] = test(load(method, args), task)
+    text = table(results, task.columns)
+    out = Path(args.work_dir or task.out)
     picture = out / "reliability.png"
     save_image(compare_reliability(statistics), picture)
     (out / "results.md").write_text(text + "\n")
-    print(f"\nTest split (cities that neither run has seen), {time.monotonic() - began:.0f} s:\n")
+    print(f"\nTest split ({task.test_split}), {time.monotonic() - began:.0f} s:\n")
     print(text)
     print(f"\nPicture: {picture}; curves and logs: {out}")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 __all__ = ["ClassCountsHook", "count_classes"]
 
@@ -61,6 +61,8 @@ def count_classes(dataset: Any) -> np.ndarray:
 
 
 def _training_set(runner: Runner) -> Any:
+    if isinstance(runner._train_loop, BaseLoop):
+        return runner.train_dataloader.dataset
     loader = runner._train_dataloader
     if loader is None:
         raise ValueError(

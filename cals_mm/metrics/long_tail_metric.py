@@ -112,14 +112,15 @@ class LongTailMetric(BaseMetric):
             The values by name, with the prefix; the same on every process.
         """
         parts, self._parts = self._measures(), {}
-        metrics = {}
+        metrics: dict[str, float] = {}
+        total: CalibrationStatistics | None = None
         for name, part in parts.items():
             values = part.evaluate(size)
             metrics.update({f"{name}_{key}": values[f"{part.prefix}/{key}"] for key in SHOWN})
-        statistics = [part.statistics for part in parts.values()]
-        assert all(isinstance(sums, CalibrationStatistics) for sums in statistics)
-        total = sum(statistics[1:], start=statistics[0])  # type: ignore[type-var]
-        accuracies = class_calibration(total).accuracy  # type: ignore[arg-type]
+            assert part.statistics is not None
+            total = part.statistics if total is None else total + part.statistics
+        assert total is not None, "every class is in a group"
+        accuracies = class_calibration(total).accuracy
         metrics["class_mean_accuracy"] = 100 * float(accuracies.nanmean())
         return {f"{self.prefix}/{key}": value for key, value in metrics.items()}
 

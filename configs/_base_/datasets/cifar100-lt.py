@@ -14,7 +14,6 @@ train_dataloader = dict(
     batch_size=128,
     num_workers=2,
     persistent_workers=True,
-    drop_last=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
         type="LongTailDataset",
