@@ -146,8 +146,15 @@ def load(method: str, args: argparse.Namespace) -> Config:
         cfg.train_cfg.max_epochs = args.epochs
         if "end" in cfg.param_scheduler[0]:
             cfg.param_scheduler[0].end = args.epochs
-    cfg.work_dir = str(Path(args.work_dir or task.out) / f"{method}_seed{args.seed}")
+    name_run(cfg, Path(args.work_dir or task.out) / f"{method}_seed{args.seed}")
     return cfg
+
+
+def name_run(cfg: Config, folder: Path) -> None:
+    """Give a run a folder and names of its own: runs of one process share what has one name."""
+    cfg.work_dir = str(folder)
+    cfg.experiment_name = "_".join(folder.parts[-2:])
+    cfg.visualizer.name = cfg.experiment_name
 
 
 def train(title: str, cfg: Config, task: Task) -> None:
@@ -164,8 +171,7 @@ def test(cfg: Config, task: Task) -> tuple[dict, CalibrationStatistics]:
     """Metrics and bin statistics of the checkpoint that was best on the held-out data."""
     (best,) = Path(cfg.work_dir).glob(f"best_{task.best.replace('/', '_')}_*.pth")
     cfg.load_from, cfg.resume = str(best), False
-    cfg.experiment_name = f"{Path(cfg.work_dir).name}_test"
-    cfg.work_dir = str(Path(cfg.work_dir) / "test")
+    name_run(cfg, Path(cfg.work_dir) / "test")
     runner = cli.build_runner(cfg)
     metrics = runner.test()
     (metric,) = (m for m in runner.test_evaluator.metrics if hasattr(m, "statistics"))
