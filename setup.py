@@ -41,7 +41,14 @@ EXTRAS_REQUIRE = {
         "regex",
     ],
     "text": ["scikit-learn"],
-    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis", "scikit-learn", "tensorboard"],
+    "test": [
+        "pytest>=8",
+        "pytest-xdist>=3.5",
+        "hypothesis",
+        "scikit-learn",
+        "tensorboard",
+        "torchmetrics",
+    ],
     "bench": ["torchmetrics", "netcal"],
     "dev": ["ruff", "mypy", "pre-commit"],
 }
