@@ -58,10 +58,10 @@ class CIFAR10Split(ThreeSplitDataset):
         """Reads the image where the data are files, then runs the pipeline."""
         info = self.get_data_info(idx)
         if "img" not in info:
-            image = mmcv.imread(info["img_path"], flag="color", channel_order="rgb")
+            image = mmcv.imread(info["img_path"], flag="color", channel_order="bgr")
             if image is None:
                 raise ValueError(f"{info['img_path']} is no readable image: replace or remove it")
-            info["img"] = image
+            info["img"] = image[..., ::-1].copy()
         info["img_shape"] = info["ori_shape"] = info["img"].shape[:2]
         return self.pipeline(info)
 

@@ -29,7 +29,7 @@ class StretchHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         with torch.no_grad():
-            runner.model.head.fc.weight.mul_(1e4)
+            runner.model.head.fc.weight.mul_(1e5)
 
 
 def assert_updated(runner: Runner) -> torch.Tensor:
@@ -130,7 +130,8 @@ def still_config(root: Path) -> Config:
     cfg.optim_wrapper.optimizer.update(lr=0.0, momentum=0.0)
     cfg.model.backbone.norm_cfg = dict(type="GN", num_groups=2)
     cfg.val_evaluator = [*cfg.val_evaluator, LONG_TAIL]
-    cfg.val_dataloader.batch_size = 2
+    cfg.custom_hooks.append(dict(type="KeepLogitsHook"))  # to validate after the training too
+    cfg.val_dataloader.batch_size = 1  # larger ones differ in the last bits of the forward pass
     return cfg
 
 

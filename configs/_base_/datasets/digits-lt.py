@@ -4,7 +4,7 @@ ratio = 50
 pipeline = [dict(type="PackInputs")]
 _in_order = dict(type="DefaultSampler", shuffle=False)
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=16,
     num_workers=0,
     drop_last=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
