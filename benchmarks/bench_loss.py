@@ -97,7 +97,7 @@ def main() -> None:
     for shape in SHAPES:
         works = competitors(shape)
         large = torch.Size(shape).numel() > 1e6
-        seconds = alternate(works, args.rounds if large else 40 * args.rounds)
+        seconds = alternate(works, args.rounds if large else 20 * args.rounds)
         ours = seconds["cals_loss"]
         ratios = {name: median_ratio(ours, other) for name, other in seconds.items()}
         memory = {}

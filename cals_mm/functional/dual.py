@@ -90,7 +90,7 @@ def dual_sums(
 
         return worker
 
-    run_tiles(make_worker, len(sums), logits.device)
+    run_tiles(make_worker, len(sums), tiles[0])
     slope, excess = (torch.stack(part).sum(0) for part in zip(*sums, strict=True))
     samples = logits.numel() // num_classes
     count = torch.tensor(samples, device=logits.device) if mask is None else mask.sum()

@@ -42,7 +42,7 @@ def chunked_loss(
 
         return worker
 
-    run_tiles(make_worker, len(chunks), logits.device)
+    run_tiles(make_worker, len(chunks), problem.logits)
     # Float64, in the order of the chunks: the same whichever thread did what.
     entropy, penalty, violated = (
         torch.stack(part).sum(dtype=torch.float64) for part in zip(*sums, strict=True)

@@ -13,15 +13,16 @@ from torch import Tensor
 
 __all__ = ["buffers", "run_tiles"]
 
+SERIAL_ELEMENTS = 32768
+"""Operands of fewer elements are treated by torch in the calling thread alone."""
+
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
 _pool_lock = threading.Lock()
 _local = threading.local()
 
 
-def run_tiles(
-    make_worker: Callable[[], Callable[[int], None]], tiles: int, device: torch.device
-) -> None:
+def run_tiles(make_worker: Callable[[], Callable[[int], None]], tiles: int, first: Tensor) -> None:
     """Call ``worker(i)`` once for each i < ``tiles``, on as many threads as torch may use.
 
     Torch releases the interpreter lock inside its kernels, so the workers run side by side. Each
@@ -31,10 +32,10 @@ def run_tiles(
     Args:
         make_worker: Makes the function that a thread calls with numbers of tiles; one for each
             thread, so that it may keep state.
-        tiles: How many there are. One is done here, by the threads of torch's own kernels.
-        device: Where they lie; other than on the CPU, all are done here, as launches.
+        tiles: How many there are.
+        first: One of the largest. Other than on the CPU, all are done in this thread, as launches.
     """
-    threads = min(torch.get_num_threads(), tiles) if device.type == "cpu" else 1
+    threads = torch.get_num_threads() if first.device.type == "cpu" else 1
     numbers = itertools.count()  # next() of a count is atomic
 
     def work() -> None:
@@ -45,11 +46,12 @@ def run_tiles(
                     return
                 worker(number)
 
-    if threads == 1:
+    # A single tile too is better off on a worker, unless torch's kernels do not split it anyway.
+    if threads == 1 or (tiles == 1 and first.numel() < SERIAL_ELEMENTS):
         work()
         return
     pool = _threads(threads)
-    futures = [pool.submit(work) for _ in range(threads)]
+    futures = [pool.submit(work) for _ in range(min(threads, tiles))]
     wait(futures)
     for future in futures:
         future.result()

@@ -10,6 +10,9 @@ TILE = 1 << 17
 """Elements of a tile: four float32 buffers of it lie in the cache, and each operation on it takes
 several times as long as its call."""
 
+SMALL = 1 << 18
+"""Elements that are one tile: to wake threads for parts of it takes longer than they save."""
+
 DEVICE_ELEMENTS = 1 << 24
 """Elements of a tile where every operation is a launch on an accelerator."""
 
@@ -36,6 +39,8 @@ def split(part: Tensor, logits: Tensor) -> list[Tensor]:
         Views of ``part``, if it is contiguous or has the layout of ``logits``.
     """
     limit = TILE if logits.device.type == "cpu" else DEVICE_ELEMENTS
+    if logits.numel() <= SMALL:
+        limit = max(limit, SMALL)
     num_classes = logits.shape[1]
     channels = num_classes if part.ndim == logits.ndim else 1
     if has_class_rows(logits):
