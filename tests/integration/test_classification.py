@@ -163,3 +163,14 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         for key, value in state.items():
             torch.testing.assert_close(other[key], value, rtol=1e-9, atol=1e-12)
         assert values == pytest.approx(metrics, rel=1e-9, nan_ok=True)
+
+
+def test_training_images_are_counted_for_the_metric(tmp_path: Path) -> None:
+    cfg = tiny_classifier(tmp_path, steps=1)
+    cfg.val_evaluator = [*cfg.val_evaluator, dict(type="LongTailMetric", few_below=2)]
+    cfg.custom_hooks.append(dict(type="ClassCountsHook"))
+    runner = train(cfg)
+    (metric,) = (m for m in runner.val_evaluator.metrics if hasattr(m, "class_counts"))
+    # Every 19th of the first 300 scans, 84 of each digit.
+    assert metric.class_counts.tolist() == [5, 4, 5, 2] + 6 * [0]
+    assert "few" in metric.groups()
