@@ -123,6 +123,7 @@ class CALSLoss(nn.Module):
         self.register_buffer("class_weight", weight, persistent=False)
         self.updated_by_hook = False
         """Set by the hook; a runner that trains without it is refused."""
+        self._first_iteration: int | None = None
         self.last_parts: LossParts | None = None
         """Parts of the last training loss, for the log."""
 
@@ -237,8 +238,15 @@ class CALSLoss(nn.Module):
     def _require_hook(self) -> None:
         if self.updated_by_hook or not self.training:
             return
-        # MMEngine sets the stage while a runner trains, and removes it afterwards.
-        if MessageHub.get_current_instance().runtime_info.get("loop_stage") == "train":
+        # A runner says that it trains, and its iterations advance. The first alone is no proof: a
+        # run that was interrupted in this process, in a notebook say, leaves it behind.
+        runtime = MessageHub.get_current_instance().runtime_info
+        if runtime.get("loop_stage") != "train":
+            return
+        iteration = runtime.get("iter")
+        if self._first_iteration is None:
+            self._first_iteration = iteration
+        elif iteration != self._first_iteration:
             raise ValueError(
                 "CALSLoss is trained, but no hook updates its multipliers: add "
                 "dict(type='CALSMultiplierHook') to custom_hooks"

@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -148,6 +149,21 @@ def test_parts_are_kept_for_the_log() -> None:
     torch.testing.assert_close(parts.cross_entropy + 0.5 * parts.penalty, value)
     h = margin_violation(logits, 1.0).movedim(1, -1)[valid]
     torch.testing.assert_close(parts.violated, (h > 0).float().mean())
+
+
+def test_an_interrupted_run_does_not_stop_later_use_without_a_runner() -> None:
+    hub = MessageHub.get_instance("interrupted")
+    hub.update_info("loop_stage", "train")
+    hub.update_info("iter", 7)
+    loss = make()
+    try:
+        for _ in range(3):
+            loss(torch.randn(2, 4), torch.tensor([0, 1]))
+        hub.update_info("iter", 8)
+        with pytest.raises(ValueError, match="no hook updates its multipliers"):
+            loss(torch.randn(2, 4), torch.tensor([0, 1]))
+    finally:
+        hub.pop_info("loop_stage")
 
 
 @pytest.mark.parametrize("scope", [None, "mmengine", "mmseg", "mmpretrain"])
