@@ -61,12 +61,15 @@ class DualStatistics:
         self.sum_violation = torch.zeros(shape, dtype=torch.float64, device=device)
 
     @torch.no_grad()
-    def update(self, logits: Tensor, mask: Tensor | None = None) -> None:
+    def update(
+        self, logits: Tensor, mask: Tensor | None = None, target: Tensor | None = None
+    ) -> None:
         """Add a batch.
 
         Args:
             logits: (N, K) or (N, K, ...), any floating dtype.
             mask: (N, ...) bool of the samples that count; None: all.
+            target: Labels, which the constraint does not ask for.
 
         Raises:
             ValueError: If the class dimension or the mask does not fit.

@@ -1,4 +1,4 @@
-"""Find the loss whose multipliers a hook updates."""
+"""Find the loss whose state a hook updates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from cals_mm.losses import CALSLoss
+from cals_mm.losses import ValidatedLoss
 
 __all__ = ["locate_loss", "unwrap"]
 
@@ -17,8 +17,8 @@ def unwrap(model: nn.Module) -> nn.Module:
     return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
-def locate_loss(model: nn.Module, name: str | None = None) -> tuple[CALSLoss, int | None]:
-    """The model's CALSLoss and the label that its head ignores.
+def locate_loss(model: nn.Module, name: str | None = None) -> tuple[ValidatedLoss, int | None]:
+    """The model's loss that follows the validation, and the label that its head ignores.
 
     Args:
         model: The model, unwrapped.
@@ -30,7 +30,10 @@ def locate_loss(model: nn.Module, name: str | None = None) -> tuple[CALSLoss, in
     Raises:
         ValueError: If there is no such loss, or more than one and no name.
     """
-    losses = {key: module for key, module in model.named_modules() if isinstance(module, CALSLoss)}
+    losses = {
+        key: module for key, module in model.named_modules() if isinstance(module, ValidatedLoss)
+    }
+    kinds = " and ".join(sorted({type(module).__name__ for module in losses.values()}))
     if not losses:
         raise ValueError(
             "CALSMultiplierHook found no CALSLoss in the model: set the decode head's loss_decode "
@@ -39,13 +42,13 @@ def locate_loss(model: nn.Module, name: str | None = None) -> tuple[CALSLoss, in
         )
     if name is None and len(losses) > 1:
         raise ValueError(
-            f"the model has {len(losses)} CALSLoss modules ({', '.join(losses)}): say which one "
+            f"the model has {len(losses)} {kinds} modules ({', '.join(losses)}): say which one "
             "follows the validation predictions with CALSMultiplierHook(module='...')"
         )
     if name is None:
         name = next(iter(losses))
     if name not in losses:
-        raise ValueError(f"module={name!r} is no CALSLoss; there is: {', '.join(losses)}")
+        raise ValueError(f"module={name!r} is no {kinds}; there is: {', '.join(losses)}")
     loss = losses[name]
     if loss.ignore_index is None:
         return loss, None

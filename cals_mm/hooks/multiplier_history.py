@@ -1,18 +1,23 @@
-"""Per-class multipliers and rho over a training run: log, checkpoint, picture."""
+"""Per-class multipliers, rho and other state over a training run: log, checkpoint, picture."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
+from torch import Tensor
 
-from cals_mm.core import AugmentedLagrangian
+from cals_mm.losses import ValidatedLoss
 
 __all__ = ["MultiplierHistory"]
 
 KEY = "cals_history"
+STORED_AS = {"lambda": "multipliers"}
+"""Names in checkpoints, where they differ from those of the curves."""
 MAX_CURVES = 200
-"""More classes than this are logged as mean and maximum alone; the picture shows them all."""
+"""More entries than this are logged as mean and maximum alone; the picture shows them all."""
 
 
 class MultiplierHistory:
@@ -25,70 +30,99 @@ class MultiplierHistory:
     def __init__(self, draw: bool = True) -> None:
         self._draw = draw
         self._steps: list[int] = []
-        self._multipliers: list[torch.Tensor] = []
-        self._rho: list[torch.Tensor] = []
+        self._curves: dict[str, list[Tensor]] = {}
 
-    def append(self, runner: Runner, lagrangian: AugmentedLagrangian) -> None:
+    def append(self, runner: Runner, loss: ValidatedLoss) -> None:
         """Note the values after an update, log them as scalars and in one line of text."""
-        multipliers = lagrangian.multipliers.detach().cpu().clone()
-        rho = lagrangian.rho.detach().cpu().clone()
+        curves = {name: value.detach().cpu().clone() for name, value in loss.curves().items()}
         self._steps.append(runner.iter)
-        self._multipliers.append(multipliers)
-        self._rho.append(rho)
-        names = class_names(runner, len(multipliers))
-        top = int(multipliers.argmax())
+        # A run resumed with other options may gain or lose a curve: its gap is NaN.
+        for name in self._curves | curves:
+            known = self._curves.setdefault(name, [])
+            blank = torch.full_like(curves[name] if name in curves else known[-1], torch.nan)
+            known += [blank] * (len(self._steps) - 1 - len(known))
+            known.append(curves.get(name, blank))
         runner.logger.info(
-            f"CALS update {int(lagrangian.num_updates)}: lambda mean {multipliers.mean():.4g}, "
-            f"largest {multipliers[top]:.4g} ({names[top]}), rho mean {rho.mean():.4g}"
+            f"{loss.label} update {len(self._steps)}: " + ", ".join(_summary(runner, loss, curves))
         )
-        scalars = {
-            "cals/lambda_mean": float(multipliers.mean()),
-            "cals/lambda_max": float(multipliers.max()),
-            "cals/rho_mean": float(rho.mean()),
-        }
-        if len(names) <= MAX_CURVES:
-            for name, lam, coefficient in zip(
-                names, multipliers.tolist(), rho.tolist(), strict=True
-            ):
-                scalars[f"cals/lambda/{name}"] = lam
-                scalars[f"cals/rho/{name}"] = coefficient
+        scalars = _scalars(runner, loss, curves)
         runner.visualizer.add_scalars(scalars, step=runner.iter)
 
-    def draw(self, runner: Runner) -> None:
+    def draw(self, runner: Runner, loss: ValidatedLoss) -> None:
         """Draw the curves through the runner's visualizer, on the main process."""
         if not (self._draw and self._steps and is_main_process()):
             return
         # matplotlib is slow to import, and only needed here.
-        from cals_mm.visualization import multiplier_curves
+        from cals_mm.visualization import state_curves
 
-        image = multiplier_curves(
-            self._steps,
-            torch.stack(self._multipliers).numpy(),
-            torch.stack(self._rho).numpy(),
-            class_names(runner, len(self._rho[0])),
+        curves = {name: torch.stack(values).numpy() for name, values in self._curves.items()}
+        leader = next((item for item in self._curves.items() if item[1][0].ndim), None)
+        names, entries = None, "classes"
+        if leader is not None:
+            names = _names(runner, loss, leader[0], leader[1][0])
+            entries = "classes" if loss.entry_names(leader[0]) is None else "entries"
+        image = state_curves(
+            self._steps, curves, names, f"{loss.label} {loss.learned}", entries=entries
         )
         # A name with a slash would be written nowhere.
-        runner.visualizer.add_image("cals_multipliers", image, step=runner.iter)
+        name = f"{loss.label.lower()}_{loss.learned}"
+        runner.visualizer.add_image(name, image, step=runner.iter)
 
     def save(self, checkpoint: dict) -> None:
         """Put the values into a checkpoint."""
         if self._steps:
-            checkpoint[KEY] = {
-                "steps": torch.tensor(self._steps),
-                "multipliers": torch.stack(self._multipliers),
-                "rho": torch.stack(self._rho),
+            checkpoint[KEY] = {"steps": torch.tensor(self._steps)} | {
+                STORED_AS.get(name, name): torch.stack(values)
+                for name, values in self._curves.items()
             }
 
     def load(self, checkpoint: dict) -> None:
         """Take the values out of a checkpoint."""
         if KEY in checkpoint:
-            self._steps = checkpoint[KEY]["steps"].tolist()
-            self._multipliers = list(checkpoint[KEY]["multipliers"].cpu())
-            self._rho = list(checkpoint[KEY]["rho"].cpu())
+            names = {stored: name for name, stored in STORED_AS.items()}
+            stored = dict(checkpoint[KEY])
+            self._steps = stored.pop("steps").tolist()
+            self._curves = {
+                names.get(key, key): list(values.cpu()) for key, values in stored.items()
+            }
 
 
-def class_names(runner: Runner, num_classes: int) -> list[str]:
-    """Names of the classes by the validation set, or numbers."""
+def _summary(runner: Runner, loss: ValidatedLoss, curves: dict[str, Tensor]) -> list[str]:
+    """Means for the log's line, and the largest entry of the leading curve."""
+    parts = []
+    for name, value in curves.items():
+        if value.ndim == 0:
+            parts.append(f"{name} {value:.4g}")
+            continue
+        parts.append(f"{name} mean {value.mean():.4g}")
+        if name == next(iter(curves)):
+            top = int(value.argmax())
+            entry = _names(runner, loss, name, value)[top]
+            parts.append(f"largest {value[top]:.4g} ({entry})")
+    return parts
+
+
+def _scalars(runner: Runner, loss: ValidatedLoss, curves: dict[str, Tensor]) -> dict[str, float]:
+    prefix = loss.label.lower()
+    scalars = {}
+    for name, value in curves.items():
+        if value.ndim == 0:
+            scalars[f"{prefix}/{name}"] = float(value)
+            continue
+        scalars[f"{prefix}/{name}_mean"] = float(value.mean())
+        if name == next(iter(curves)):
+            scalars[f"{prefix}/{name}_max"] = float(value.max())
+        if len(value) <= MAX_CURVES:
+            entries = zip(_names(runner, loss, name, value), value.tolist(), strict=True)
+            scalars |= {f"{prefix}/{name}/{entry}": number for entry, number in entries}
+    return scalars
+
+
+def _names(runner: Runner, loss: ValidatedLoss, curve: str, value: Tensor) -> Sequence[str]:
+    """Names of the entries by the loss, or of the classes by the validation set, or numbers."""
+    given = loss.entry_names(curve)
+    if given is not None:
+        return given
     meta = getattr(runner.val_dataloader.dataset, "metainfo", None) or {}
     names = [str(name) for name in meta.get("classes", ())]
-    return names if len(names) == num_classes else [f"class {k}" for k in range(num_classes)]
+    return names if len(names) == len(value) else [f"class {k}" for k in range(len(value))]

@@ -1,4 +1,4 @@
-"""Update the multipliers after every validation."""
+"""Update the state of a loss after every validation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from cals_mm.core import DualStatistics, NonFiniteLogitsError
+from cals_mm.core import NonFiniteLogitsError
 from cals_mm.logits import keep_logits, logits_and_target
-from cals_mm.losses import CALSLoss
+from cals_mm.losses import ValidatedLoss, ValidationStatistics
 
 from ._locate import locate_loss, unwrap
 from ._resume import MARKER, validation_missed
@@ -28,9 +28,10 @@ __all__ = ["CALSMultiplierHook"]
 class CALSMultiplierHook(Hook):
     """Learn the multipliers of a :class:`CALSLoss` from the validation predictions.
 
-    The logits are those that the evaluator has just seen: no second forward pass. Multipliers
-    and rho are frozen when the validation begins and move when it ends, on every process alike.
-    Per-class values are logged, kept in checkpoints, and drawn at the end of training.
+    It drives any :class:`~cals_mm.losses.ValidatedLoss` likewise. The logits are those that the
+    evaluator has just seen: no second forward pass. Multipliers and rho are frozen when the
+    validation begins and move when it ends, on every process alike. Per-class values are logged,
+    kept in checkpoints, and drawn at the end of training.
 
     Args:
         module: Name of the loss in the model, where there are several.
@@ -41,8 +42,8 @@ class CALSMultiplierHook(Hook):
         draw: Draw the curves of the multipliers at the end of training.
 
     Raises:
-        ValueError: For a bad argument; and at the start of training for a model without a
-            CALSLoss or with several, a run without validation, or one that validates on test
+        ValueError: For a bad argument; and at the start of training for a model without such a
+            loss or with several, a run without validation, or one that validates on test
             files.
     """
 
@@ -63,9 +64,9 @@ class CALSMultiplierHook(Hook):
         self.allow_test_data = allow_test_data
         self.on_nonfinite = on_nonfinite
         self.history = MultiplierHistory(draw)
-        self._loss: CALSLoss | None = None
+        self._loss: ValidatedLoss | None = None
         self._ignore_index: int | None = None
-        self._statistics: DualStatistics | None = None
+        self._statistics: ValidationStatistics | None = None
         self._seen = 0
         self._nonfinite: str | None = None
         self._stack = ExitStack()
@@ -98,16 +99,16 @@ class CALSMultiplierHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Log the parts of the loss."""
-        parts = None if self._loss is None else self._loss.last_parts
-        if parts is not None:
-            for name, value in parts._asdict().items():
-                runner.message_hub.update_scalar(f"train/cals_{name}", value)
+        loss = self._loss
+        if loss is not None and loss.last_parts is not None:
+            for name, value in loss.last_parts._asdict().items():
+                runner.message_hub.update_scalar(f"train/{loss.label.lower()}_{name}", value)
 
     def before_val(self, runner: Runner) -> None:
-        """Freeze multipliers and rho, before an EMA swaps its own in."""
+        """Freeze the state of the loss, before an EMA swaps its own in."""
         if self._loss is None:
             return  # validation outside training
-        self._statistics = self._loss.lagrangian.start_dual_epoch()
+        self._statistics = self._loss.start_dual_epoch()
         self._stack.enter_context(keep_logits(unwrap(runner.model)))
 
     def after_val_iter(
@@ -134,27 +135,27 @@ class CALSMultiplierHook(Hook):
         try:
             for logits, target in _batches(samples):
                 mask = None if self._ignore_index is None else target != self._ignore_index
-                self._statistics.update(logits, mask)
+                self._statistics.update(logits, mask, target)
         except NonFiniteLogitsError as error:
             if self._nonfinite is None:
                 self._nonfinite = f"validation batch {batch_idx} of process {rank}: {error}"
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Update multipliers and rho, equally on all processes."""
+        """Update the state of the loss, equally on all processes."""
         statistics, self._statistics = self._statistics, None
         if statistics is None or self._loss is None:
             return
         found = [message for message in all_gather_object(self._nonfinite) if message]
         self._nonfinite = None
         if found:
-            message = f"multipliers stay as they are; {found[0]}"
+            message = f"{self._loss.learned} stay as they are; {found[0]}"
             if self.on_nonfinite == "error":
                 raise ValueError(message)
             runner.logger.error(message)
         else:
-            self._loss.lagrangian.step_(statistics.all_reduce_())
+            self._loss.step_(statistics.all_reduce_())
             if statistics.count:
-                self.history.append(runner, self._loss.lagrangian)
+                self.history.append(runner, self._loss)
         runner.message_hub.update_info(MARKER, runner.iter)
 
     def after_val(self, runner: Runner) -> None:
@@ -164,7 +165,8 @@ class CALSMultiplierHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Make up for the last validation, if that was the missed one, and draw the curves."""
         self.before_train_epoch(runner)
-        self.history.draw(runner)
+        if self._loss is not None:
+            self.history.draw(runner, self._loss)
         self._loss = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -7,18 +7,19 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from cals_mm.core import AugmentedLagrangian
+from cals_mm.core import AugmentedLagrangian, DualStatistics
 from cals_mm.functional.cals_loss import CLASS_REDUCTIONS, LossParts, cals_loss
+
+from ._validated import ValidatedLoss
 
 __all__ = ["CALSLoss"]
 
 
 @MODELS.register_module()
-class CALSLoss(nn.Module):
+class CALSLoss(ValidatedLoss):
     """Cross entropy, or a loss of the user's, plus the class-adaptive margin penalty.
 
     The multipliers are buffers of ``self.lagrangian``; ``CALSMultiplierHook`` updates them after
@@ -85,7 +86,7 @@ class CALSLoss(nn.Module):
         ignore_index: int | None = -100,
         loss_name: str = "loss_cals",
     ) -> None:
-        super().__init__()
+        super().__init__(ignore_index)
         if class_reduction not in CLASS_REDUCTIONS:
             raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
         if not 0 <= label_smoothing <= 1:
@@ -116,16 +117,10 @@ class CALSLoss(nn.Module):
         self.penalty_weight = penalty_weight
         self.class_reduction = class_reduction
         self.label_smoothing = label_smoothing
-        self.ignore_index = ignore_index
         self.loss_name = loss_name
         self.class_weight: Tensor | None
         weight = None if class_weight is None else torch.tensor(class_weight, dtype=torch.float)
         self.register_buffer("class_weight", weight, persistent=False)
-        self.updated_by_hook = False
-        """Set by the hook; a runner that trains without it is refused."""
-        self._first_iteration: int | None = None
-        self.last_parts: LossParts | None = None
-        """Parts of the last training loss, for the log."""
 
     def forward(
         self,
@@ -162,7 +157,7 @@ class CALSLoss(nn.Module):
             )
         if reduction_override == "none":
             return self._ranking(logits, target, ignore_index, **kwargs)
-        self._require_hook()
+        self.require_hook()
         ignored = self.ignore_index if ignore_index is None else ignore_index
         if self.base_loss is None and kwargs:
             raise TypeError(f"CALSLoss got unknown arguments {sorted(kwargs)}")
@@ -180,6 +175,18 @@ class CALSLoss(nn.Module):
             loss, parts = self._add_penalty(base, logits, target, ignored)
         self.last_parts = parts if self.training else None
         return self.loss_weight * loss
+
+    def start_dual_epoch(self) -> DualStatistics:
+        """Statistics for one validation, under the present multipliers and rho."""
+        return self.lagrangian.start_dual_epoch()
+
+    def step_(self, statistics: DualStatistics) -> None:
+        """Update multipliers and rho in place."""
+        self.lagrangian.step_(statistics)
+
+    def curves(self) -> dict[str, Tensor]:
+        """Multipliers and rho, (K,) each."""
+        return {"lambda": self.lagrangian.multipliers, "rho": self.lagrangian.rho}
 
     def _ranking(
         self, logits: Tensor, target: Tensor, ignore_index: int | None, **kwargs: Any
@@ -234,20 +241,3 @@ class CALSLoss(nn.Module):
         # An infinite divisor leaves nothing of the cross entropy.
         penalty, parts = self._fused(logits, target, None, float("inf"), ignore_index)
         return base + penalty, parts._replace(cross_entropy=base.detach())
-
-    def _require_hook(self) -> None:
-        if self.updated_by_hook or not self.training:
-            return
-        # A runner says that it trains, and its iterations advance. The first alone is no proof: a
-        # run that was interrupted in this process, in a notebook say, leaves it behind.
-        runtime = MessageHub.get_current_instance().runtime_info
-        if runtime.get("loop_stage") != "train":
-            return
-        iteration = runtime.get("iter")
-        if self._first_iteration is None:
-            self._first_iteration = iteration
-        elif iteration != self._first_iteration:
-            raise ValueError(
-                "CALSLoss is trained, but no hook updates its multipliers: add "
-                "dict(type='CALSMultiplierHook') to custom_hooks"
-            )

@@ -1,8 +1,8 @@
-"""How multipliers and rho of each class moved over a training run."""
+"""How multipliers, rho and other state of a loss moved over a training run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,9 @@ from .canvas import GREY, PALETTE, new_figure, render, tidy
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["multiplier_curves"]
+__all__ = ["multiplier_curves", "state_curves"]
+
+_LABELS = {"lambda": "multiplier λ", "rho": "penalty coefficient ρ", "margin": "margin m"}
 
 _NAMED = len(PALETTE)
 """Classes that get a colour and a name; the others are thin grey lines."""
@@ -40,41 +42,83 @@ def multiplier_curves(
         ValueError: If the shapes do not fit together, or there is no update to draw.
     """
     multipliers, rho = np.asarray(multipliers, float), np.asarray(rho, float)
-    if multipliers.ndim != 2 or rho.shape != multipliers.shape or not len(steps):
+    if multipliers.ndim != 2 or rho.shape != multipliers.shape:
         raise ValueError(
-            "multipliers and rho must be of one shape (updates, classes) with at least one "
-            f"update, got {multipliers.shape} and {rho.shape}"
+            "multipliers and rho must be of one shape (updates, classes), "
+            f"got {multipliers.shape} and {rho.shape}"
         )
-    num_classes = multipliers.shape[1]
-    names = [f"class {k}" for k in range(num_classes)] if class_names is None else class_names
-    if len(steps) != len(multipliers) or len(names) != num_classes:
+    curves = {"lambda": multipliers, "rho": rho}
+    return state_curves(steps, curves, class_names, "CALS multipliers")
+
+
+def state_curves(
+    steps: Sequence[int],
+    curves: Mapping[str, ArrayLike],
+    names: Sequence[str] | None = None,
+    title: str = "",
+    entries: str = "classes",
+) -> np.ndarray:
+    """A panel for each quantity; the entries that end largest in the first are named.
+
+    Args:
+        steps: Training iteration of each update, T values.
+        curves: Name -> values after each update, (T, K), or (T,) for a single number. NaN leaves
+            a gap.
+        names: Names of the K entries of the first (T, K); None numbers them as classes.
+        title: What the picture shows.
+        entries: What the K entries are.
+
+    Returns:
+        Picture (H, W, 3), uint8 RGB.
+
+    Raises:
+        ValueError: If the shapes do not fit together, or there is no update to draw.
+    """
+    values = {name: np.asarray(curve, float) for name, curve in curves.items()}
+    shapes = [value.shape for value in values.values()]
+    if not len(steps) or any(
+        len(shape) not in (1, 2) or shape[0] != len(steps) for shape in shapes
+    ):
         raise ValueError(
-            f"{len(steps)} steps and {len(names)} class names do not fit multipliers of shape "
-            f"{multipliers.shape}"
+            f"curves of shapes {shapes} do not fit {len(steps)} steps: they must be "
+            "(updates, entries) or (updates,) with at least one update"
         )
-    order = np.argsort(-multipliers[-1], kind="stable")
-    named, others = order[:_NAMED], order[_NAMED:]
-    figure = new_figure(8.6, 5.6)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.6, 1))
-    for axes, values in ((upper, multipliers), (lower, rho)):
-        _draw(axes, np.asarray(steps), values, named, others, names)
-    upper.set_ylabel("multiplier λ")
-    lower.set_ylabel("penalty coefficient ρ")
-    lower.set_xlabel("training iteration")
-    upper.set_title(f"CALS multipliers, {num_classes} classes", fontsize=10.5)
-    handles, labels = (entries[::-1] for entries in upper.get_legend_handles_labels())
-    if len(others):
-        handles += lower.plot([], [], color=GREY, linewidth=0.7)
-        labels.append(f"{len(others)} other classes")
-    figure.legend(
-        handles,
-        labels,
-        loc="outside right upper",
-        fontsize=8.5,
-        frameon=False,
-        title="largest final λ" if len(others) else "final λ",
-        title_fontsize=9,
+    leader, leading = next(
+        ((name, value) for name, value in values.items() if value.ndim == 2),
+        ("", np.empty((len(steps), 0))),
     )
+    count = leading.shape[1]
+    names = [f"class {k}" for k in range(count)] if names is None else names
+    if len(names) != count:
+        raise ValueError(f"{len(names)} names do not fit curves of {count} {entries}")
+    figure = new_figure(8.6, 3.4 + 1.1 * len(values))
+    ratios = [1.6] + [1.0] * (len(values) - 1)
+    panels = figure.subplots(len(values), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
+    for axes, (name, value) in zip(panels, values.items(), strict=True):
+        columns = value.reshape(len(steps), -1)
+        alike = value.shape == leading.shape
+        order = np.argsort(-np.nan_to_num((leading if alike else columns)[-1]), kind="stable")
+        labels = names if alike else [f"{name} {k}" for k in range(len(order))]
+        _draw(axes, np.asarray(steps), columns, order[:_NAMED], order[_NAMED:], labels)
+        axes.set_ylabel(_LABELS.get(name, name))
+    panels[-1].set_xlabel("training iteration")
+    panels[0].set_title(f"{title}, {count} {entries}" if count else title, fontsize=10.5)
+    if count:
+        axes = panels[list(values).index(leader)]
+        handles, labels = (items[::-1] for items in axes.get_legend_handles_labels())
+        if count > _NAMED:
+            handles += axes.plot([], [], color=GREY, linewidth=0.7)
+            labels.append(f"{count - _NAMED} other {entries}")
+        symbol = _LABELS.get(leader, leader).split()[-1]
+        figure.legend(
+            handles,
+            labels,
+            loc="outside right upper",
+            fontsize=8.5,
+            frameon=False,
+            title=f"largest final {symbol}" if count > _NAMED else f"final {symbol}",
+            title_fontsize=9,
+        )
     return render(figure)
 
 
@@ -102,7 +146,7 @@ def _draw(
             markersize=4,
             label=f"{_short(names[k])}  {values[-1, k]:.3g}",
         )
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=min(0.0, float(np.nanmin(values))))
     tidy(axes)
 
 
