@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from ._lazy_hooks import HOOK_NAMES, register_hooks
 from .config import add_cals
-from .losses import CALSLoss
+from .losses import (
+    ACLSLoss,
+    CALSLoss,
+    FLSDLoss,
+    MbLSLoss,
+    SmoothedCrossEntropyLoss,
+    SoftmaxFocalLoss,
+)
 from .metrics import CalibrationMetric, LongTailMetric
 from .version import __version__
 
@@ -26,13 +33,18 @@ if TYPE_CHECKING:
 register_hooks()
 
 __all__ = [
+    "ACLSLoss",
     "CALSLoss",
     "CALSMultiplierHook",
     "CalibrationMetric",
     "ClassCountsHook",
+    "FLSDLoss",
     "KeepLogitsHook",
     "LongTailMetric",
+    "MbLSLoss",
     "RandomStateHook",
+    "SmoothedCrossEntropyLoss",
+    "SoftmaxFocalLoss",
     "__version__",
     "add_cals",
 ]

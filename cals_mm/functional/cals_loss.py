@@ -10,7 +10,7 @@ from torch import Tensor
 from .backends import choose_backend
 from .backends.eager import eager_loss
 from .fused import fused_loss
-from .normalisation import make_problem
+from .normalisation import check_logits_and_target, make_problem
 from .penalty import check_penalty
 from .violation import check_margin
 
@@ -126,27 +126,11 @@ def _check_shapes(
 ) -> None:
     if class_reduction not in CLASS_REDUCTIONS:
         raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
-    if logits.ndim < 2 or not logits.is_floating_point():
-        raise ValueError(
-            f"logits must be floating with shape (N, K, ...), got {tuple(logits.shape)} "
-            f"{logits.dtype}"
-        )
+    check_logits_and_target(logits, target)
     num_classes = logits.shape[1]
-    if num_classes < 2:
-        raise ValueError(
-            "logits have 1 channel: CALS constrains a softmax over classes, so a binary sigmoid "
-            "head needs two output channels instead"
-        )
     for name, value in (("multipliers", multipliers), ("rho", rho)):
         if value.shape != (num_classes,):
             raise ValueError(
                 f"{name} have shape {tuple(value.shape)} but the logits have {num_classes} "
                 f"classes; set num_classes={num_classes}"
             )
-    labels_shape = (logits.shape[0], *logits.shape[2:])
-    expected = tuple(logits.shape) if target.is_floating_point() else labels_shape
-    if tuple(target.shape) != expected:
-        raise ValueError(
-            f"target has shape {tuple(target.shape)}, but logits of shape {tuple(logits.shape)} "
-            f"need labels of shape {labels_shape} or probabilities of shape {tuple(logits.shape)}"
-        )

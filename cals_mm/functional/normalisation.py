@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .backends.problem import LossProblem
 
-__all__ = ["make_problem"]
+__all__ = ["check_logits_and_target", "inverse", "make_problem", "valid_labels"]
 
 
 def make_problem(
@@ -41,7 +41,7 @@ def make_problem(
     valid = None
     if not soft:
         target = target.long()
-        valid = _valid_labels(target, num_classes, ignore_index)
+        valid = valid_labels(target, num_classes, ignore_index)
     if class_weight is not None:
         class_weight = class_weight.detach().to(logits.device, dtype)
     if sample_weight is not None:
@@ -70,15 +70,44 @@ def make_problem(
         class_weight=class_weight,
         label_smoothing=label_smoothing,
         sample_weight=sample_weight,
-        entropy_scale=_inverse(divisor),
-        penalty_scale=_inverse(count) / classes,
-        constraint_share=_inverse(count) / num_classes,
+        entropy_scale=inverse(divisor),
+        penalty_scale=inverse(count) / classes,
+        constraint_share=inverse(count) / num_classes,
         penalty_weight=penalty_weight,
     )
 
 
-def _valid_labels(target: Tensor, num_classes: int, ignore_index: int | None) -> Tensor | None:
-    """Mask of the labels that count, or None where all do."""
+def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
+    """Check that logits (N, K, ...) and labels (N, ...) or probabilities (N, K, ...) fit.
+
+    Raises:
+        ValueError: If they do not, naming the shapes.
+    """
+    if logits.ndim < 2 or not logits.is_floating_point():
+        raise ValueError(
+            f"logits must be floating with shape (N, K, ...), got {tuple(logits.shape)} "
+            f"{logits.dtype}"
+        )
+    if logits.shape[1] < 2:
+        raise ValueError(
+            "logits have 1 channel: the loss is one of a softmax over classes, so a binary sigmoid "
+            "head needs two output channels instead"
+        )
+    labels_shape = (logits.shape[0], *logits.shape[2:])
+    expected = tuple(logits.shape) if target.is_floating_point() else labels_shape
+    if tuple(target.shape) != expected:
+        raise ValueError(
+            f"target has shape {tuple(target.shape)}, but logits of shape {tuple(logits.shape)} "
+            f"need labels of shape {labels_shape} or probabilities of shape {tuple(logits.shape)}"
+        )
+
+
+def valid_labels(target: Tensor, num_classes: int, ignore_index: int | None) -> Tensor | None:
+    """Mask of the labels that count, (N, ...) bool, or None where all do.
+
+    Raises:
+        ValueError: For labels out of range, on the CPU.
+    """
     if target.device.type != "cpu":
         return None if ignore_index is None else target.ne(ignore_index)
     if target.numel() == 0:
@@ -108,7 +137,7 @@ def _scalar(value: Tensor) -> float | Tensor:
     return float(value) if value.device.type == "cpu" else value
 
 
-def _inverse(divisor: float | Tensor) -> float | Tensor:
+def inverse(divisor: float | Tensor) -> float | Tensor:
     """1 / divisor, or 0 where nothing is valid, so that the loss is 0 and not NaN."""
     if isinstance(divisor, Tensor):
         return torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))

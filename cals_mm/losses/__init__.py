@@ -1,6 +1,18 @@
 """Losses registered in MMEngine."""
 
 from ._validated import ValidatedLoss, ValidationStatistics
+from .acls import ACLSLoss
 from .cals_loss import CALSLoss
+from .focal import FLSDLoss, SoftmaxFocalLoss
+from .smoothed_cross_entropy import MbLSLoss, SmoothedCrossEntropyLoss
 
-__all__ = ["CALSLoss", "ValidatedLoss", "ValidationStatistics"]
+__all__ = [
+    "ACLSLoss",
+    "CALSLoss",
+    "FLSDLoss",
+    "MbLSLoss",
+    "SmoothedCrossEntropyLoss",
+    "SoftmaxFocalLoss",
+    "ValidatedLoss",
+    "ValidationStatistics",
+]

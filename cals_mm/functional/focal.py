@@ -1,0 +1,74 @@
+"""Focal loss of a softmax, with one focus for all samples or one that depends on each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["focal_loss", "sample_dependent_gamma"]
+
+
+def focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    gamma: float = 3.0,
+    *,
+    thresholds: Sequence[float] = (),
+    gammas: Sequence[float] = (),
+) -> Tensor:
+    r"""Focal loss of each sample, :math:`-(1 - p_y)^\gamma \log p_y`.
+
+    Args:
+        logits: (N, K, ...) float32 or float64.
+        target: Labels (N, ...) int64 in 0..K-1.
+        gamma: Focus >= 0; 0 is cross entropy.
+        thresholds: If given, gamma depends on the sample, see :func:`sample_dependent_gamma`.
+        gammas: One for each threshold, for the samples below it; ``gamma`` for the others.
+
+    Returns:
+        Tensor (N, ...), in the dtype of ``logits``.
+
+    Reference:
+        Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, Equation 4; Mukhoti et al.,
+        Calibrating Deep Neural Networks using Focal Loss, NeurIPS 2020 (arXiv 2002.09437).
+
+    Example:
+        >>> import torch
+        >>> focal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), gamma=1.0)
+        tensor([0.3466])
+    """
+    entropy = F.cross_entropy(logits, target, reduction="none")
+    # 1 - p of the label without cancellation; a power below 1 has no finite slope at 0.
+    miss = -torch.expm1(-entropy)
+    focus: float | Tensor = gamma
+    if thresholds:
+        focus = sample_dependent_gamma(1 - miss.detach(), gamma, thresholds, gammas)
+    return miss.clamp(min=torch.finfo(miss.dtype).eps ** 2) ** focus * entropy
+
+
+def sample_dependent_gamma(
+    probability: Tensor, gamma: float, thresholds: Sequence[float], gammas: Sequence[float]
+) -> Tensor:
+    """Gamma of each sample by the probability of its label.
+
+    Args:
+        probability: Probabilities of the labels, of any shape, floating.
+        gamma: Of the samples that lie below no threshold.
+        thresholds: Ascending fractions in [0, 1].
+        gammas: Of the samples below each threshold, and not below the one before.
+
+    Returns:
+        Tensor of the shape and dtype of ``probability``.
+
+    Example:
+        >>> import torch
+        >>> sample_dependent_gamma(torch.tensor([0.1, 0.3]), 3.0, [0.2], [5.0])
+        tensor([5., 3.])
+    """
+    focus = torch.full_like(probability, gamma)
+    for threshold, value in zip(reversed(thresholds), reversed(gammas), strict=True):
+        focus = torch.where(probability < threshold, value, focus)
+    return focus
