@@ -13,6 +13,17 @@ from cals_mm import CALSLoss, CALSMultiplierHook
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.parts)
 
+# What each folder's configs train the prediction with; cross entropy is the framework's own.
+LOSSES = {
+    "acls": "ACLSLoss",
+    "cals": "CALSLoss",
+    "ce": "CrossEntropyLoss",
+    "flsd": "FLSDLoss",
+    "focal": "SoftmaxFocalLoss",
+    "label_smoothing": "SmoothedCrossEntropyLoss",
+    "mbls": "MbLSLoss",
+}
+
 
 def innermost(dataset: dict) -> dict:
     """The data set inside its wrappers."""
@@ -32,6 +43,10 @@ def test_builds(path: Path) -> None:
     # with values while it builds, so its models need real memory.
     with torch.device("meta" if cfg.default_scope == "mmseg" else "cpu"):
         model = MODELS.build(cfg.model)
+    if path.parent.name in LOSSES and cfg.default_scope in ("mmseg", "mmpretrain"):
+        segmentation = cfg.default_scope == "mmseg"
+        loss = model.decode_head.loss_decode if segmentation else model.head.loss_module
+        assert type(loss).__name__ == LOSSES[path.parent.name]
     losses = [module for module in model.modules() if isinstance(module, CALSLoss)]
     hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
     uses_cals = path.parent.name.startswith("cals")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 __all__ = ["acls_penalty"]
@@ -42,7 +41,7 @@ def acls_penalty(
         >>> acls_penalty(torch.tensor([[3.0, 0.0, 1.0]]), margin=1.0)
         tensor([4.2500])
     """
-    top, predicted = logits.max(1, keepdim=True)
+    top = logits.max(1, keepdim=True).values  # the first of equals gets the gradient
     low = logits.detach().amin(1, keepdim=True)
     first = (top - low - margin).clamp(min=0).square().squeeze(1)
     # At the predicted class itself the distance is 0, below any margin.

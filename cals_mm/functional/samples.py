@@ -28,7 +28,7 @@ class Samples(NamedTuple):
         return self.target.is_floating_point()
 
     @property
-    def count(self) -> float | Tensor:
+    def num_valid(self) -> float | Tensor:
         """Number of samples that count; a tensor () where asking for it would be slow."""
         if self.valid is None:
             return float(self.logits.numel() // self.logits.shape[1])
@@ -59,7 +59,7 @@ class Samples(NamedTuple):
             Scalar in the dtype of ``values``.
         """
         return self.keep(values, weight).sum() * inverse(
-            self.count if avg_factor is None else avg_factor
+            self.num_valid if avg_factor is None else avg_factor
         )
 
     def _or_zero(self, values: Tensor) -> Tensor:

@@ -117,7 +117,8 @@ class SmoothedCrossEntropyLoss(CallableLoss):
 
     def _multipliers_and_rho(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Those with which the 'relu' penalty is weight * max(0, d - m)."""
-        ones = torch.ones(logits.shape[1], device=logits.device)
+        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+        ones = torch.ones(logits.shape[1], dtype=dtype, device=logits.device)
         return ones * (self.penalty_weight * self.margin), ones
 
 

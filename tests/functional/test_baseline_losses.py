@@ -1,0 +1,69 @@
+"""Closed forms and gradients of the functions behind the losses CALS is compared with."""
+
+import math
+
+import pytest
+import torch
+
+from cals_mm.functional.acls import acls_penalty
+from cals_mm.functional.focal import focal_loss, sample_dependent_gamma
+from cals_mm.functional.samples import as_samples
+
+
+def double(*shape: int) -> torch.Tensor:
+    torch.manual_seed(0)
+    return (3 * torch.randn(*shape, dtype=torch.float64)).requires_grad_(True)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 3.0])
+def test_focal_gradient(gamma: float) -> None:
+    target = torch.tensor([0, 1, 2])
+    assert torch.autograd.gradcheck(lambda z: focal_loss(z, target, gamma), double(3, 4))
+
+
+def test_focal_of_one_half() -> None:
+    value = focal_loss(torch.zeros(1, 2, dtype=torch.float64), torch.tensor([1]), 3.0)
+    assert value.item() == pytest.approx(0.5**3 * math.log(2), rel=1e-12)
+
+
+def test_focal_of_a_certain_sample_is_exact_and_its_gradient_finite() -> None:
+    logits = torch.tensor([[20.0, 0.0], [200.0, 0.0]], requires_grad=True)
+    values = focal_loss(logits, torch.tensor([0, 0]), 0.5)
+    values.sum().backward()
+    assert values[1] == 0
+    assert logits.grad.isfinite().all()
+
+
+def test_gamma_by_probability() -> None:
+    p = torch.tensor([0.0, 0.1999, 0.2, 0.4999, 0.5, 1.0])
+    gamma = sample_dependent_gamma(p, 1.0, (0.2, 0.5), (5.0, 3.0))
+    assert gamma.tolist() == [5.0, 5.0, 3.0, 3.0, 1.0, 1.0]
+
+
+def test_acls_gradient_is_the_smoothing_of_each_label() -> None:
+    z = torch.tensor([[7.0, 1.0, 4.5, 0.0]], dtype=torch.float64, requires_grad=True)
+    acls_penalty(z, 3.0, predicted_weight=2.0, others_weight=0.6).sum().backward()
+    # 2 lambda_1 (7 - 0 - 3) for the predicted; -2 lambda_2 / (K - 1) (7 - z_j - 3)+ for the others.
+    expected = torch.tensor([[2 * 2.0 * 4.0, -0.4 * 3.0, 0.0, -0.4 * 4.0]], dtype=torch.float64)
+    torch.testing.assert_close(z.grad, expected)
+
+
+def test_acls_is_zero_within_the_margin() -> None:
+    z = torch.tensor([[3.0, 1.0, 0.0], [5.0, 5.0, 5.0]], requires_grad=True)
+    value = acls_penalty(z, 3.0)
+    value.sum().backward()
+    assert value.tolist() == [0.0, 0.0]
+    assert z.grad.count_nonzero() == 0
+
+
+def test_samples_widen_check_and_mask() -> None:
+    samples = as_samples(torch.zeros(3, 2, dtype=torch.float16), torch.tensor([1, 255, 0]), 255)
+    assert samples.logits.dtype == torch.float32
+    assert samples.target.tolist() == [1, 0, 0]
+    assert samples.valid.tolist() == [True, False, True]
+    values = torch.tensor([1.0, float("inf"), 3.0])
+    assert samples.mean(values) == 2.0
+    assert samples.mean(values, torch.tensor([1.0, float("nan"), 0.5]), avg_factor=5) == 0.5
+    assert as_samples(torch.zeros(3, 2), torch.tensor([1, 1, 0]), 255).valid is None
+    with pytest.raises(ValueError, match="label 255"):
+        as_samples(torch.zeros(3, 2), torch.tensor([1, 255, 0]), None)
