@@ -1,0 +1,64 @@
+"""Interior and boundary of the labelled objects of an image."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+from torch import Tensor
+
+__all__ = ["boundary_pixels"]
+
+
+def boundary_pixels(target: Tensor, size: int = 3, ignore_index: int | None = -100) -> Tensor:
+    """Pixels in whose neighbourhood another class is labelled too.
+
+    Labels are compared with one another, so the result is exact. Ignored pixels belong to no
+    class: they make no neighbour a boundary, and are none themselves. The same holds for what
+    lies outside of the image.
+
+    Args:
+        target: Labels (N, H, W), or (N, ...) of any number of further dimensions, integers.
+        size: Edge of the square neighbourhood, odd, in pixels; 3 are the eight neighbours.
+        ignore_index: Label that belongs to no class. None: every label is a class.
+
+    Returns:
+        Bool of the shape of ``target``.
+
+    Raises:
+        ValueError: If the size is not odd and at least 3, or there is no neighbourhood.
+
+    Reference:
+        Murugesan et al., Class and Region-Adaptive Constraints for Network Calibration, MICCAI
+        2024 (arXiv 2403.12364): regions of one class and of several.
+
+    Example:
+        >>> import torch
+        >>> boundary_pixels(torch.tensor([[[0, 0, 0, 1]]]))
+        tensor([[[False, False,  True,  True]]])
+    """
+    if isinstance(size, bool) or size != int(size) or size < 3 or size % 2 == 0:
+        raise ValueError(f"the neighbourhood's size must be odd and at least 3, got {size}")
+    if target.ndim < 2:
+        raise ValueError(
+            f"labels of shape {tuple(target.shape)} have no neighbours: give (N, H, W)"
+        )
+    labelled = None if ignore_index is None else target != ignore_index
+    boundary = torch.zeros_like(target, dtype=torch.bool)
+    reach = range(-(size // 2), size // 2 + 1)
+    for offset in product(reach, repeat=target.ndim - 1):
+        if offset <= (0,) * len(offset):
+            continue  # the opposite offset compares the same pairs
+        here, there = _slices(offset), _slices(tuple(-step for step in offset))
+        differs = target[here] != target[there]
+        if labelled is not None:
+            differs &= labelled[here] & labelled[there]
+        boundary[here] |= differs
+        boundary[there] |= differs
+    return boundary
+
+
+def _slices(offset: tuple[int, ...]) -> tuple[slice, ...]:
+    """What remains of each dimension where the pixels at ``offset`` lie inside."""
+    inside = (slice(None, -step) if step > 0 else slice(-step, None) for step in offset)
+    return slice(None), *inside

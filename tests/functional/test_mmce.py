@@ -1,0 +1,94 @@
+import pytest
+import torch
+from torch import Tensor
+
+from cals_mm.functional.mmce import maximum_mean_calibration_error
+
+
+def double_sum(confidence: Tensor, correct: Tensor, weighted: bool, width: float) -> Tensor:
+    """The paper's estimators as they stand there, over all N x N pairs."""
+    kernel = torch.exp(-(confidence[:, None] - confidence[None]).abs() / width)
+    right = correct.to(confidence.dtype)
+    if not weighted:
+        residual = right - confidence
+        return (residual[:, None] * residual[None] * kernel).sum() / len(correct) ** 2
+    wrong, total = 1 - right, confidence.sum() * 0
+    lower, upper = confidence * wrong, (1 - confidence) * right
+    m, n = wrong.sum(), right.sum()
+    if m:
+        total = total + (lower[:, None] * lower[None] * kernel).sum() / m**2
+    if n:
+        total = total + (upper[:, None] * upper[None] * kernel).sum() / n**2
+    if m and n:
+        total = total - 2 * (upper[:, None] * lower[None] * kernel).sum() / (m * n)
+    return total
+
+
+def batch(number: int, seed: int = 0, ties: bool = False) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    confidence = torch.rand(number, generator=generator, dtype=torch.float64)
+    if ties:
+        confidence = (confidence * 7).round() / 7
+    return confidence.requires_grad_(), torch.rand(number, generator=generator) < 0.6
+
+
+@pytest.mark.parametrize("width", [0.4, 0.05])
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equals_the_double_sum(weighted: bool, ties: bool, width: float) -> None:
+    confidence, correct = batch(83, ties=ties)
+    expected = double_sum(confidence, correct, weighted, width).sqrt()
+    value = maximum_mean_calibration_error(
+        confidence, correct, weighted=weighted, kernel_width=width
+    )
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=0)
+    wanted, slope = (torch.autograd.grad(result, confidence)[0] for result in (expected, value))
+    torch.testing.assert_close(slope, wanted, rtol=1e-8, atol=1e-13)
+
+
+@pytest.mark.parametrize("hits", [True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_one_group_alone(weighted: bool, hits: bool) -> None:
+    confidence, correct = batch(20)
+    correct.fill_(hits)
+    expected = double_sum(confidence, correct, weighted, 0.4).sqrt()
+    value = maximum_mean_calibration_error(confidence, correct, weighted=weighted)
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient(weighted: bool) -> None:
+    confidence, correct = batch(12, seed=1)
+    assert torch.autograd.gradcheck(
+        lambda r: maximum_mean_calibration_error(r, correct, weighted=weighted), confidence
+    )
+
+
+def test_a_single_sample_has_the_size_of_its_residual() -> None:
+    value = maximum_mean_calibration_error(torch.tensor([0.7]), torch.tensor([False]))
+    torch.testing.assert_close(value, torch.tensor(0.7))
+
+
+def test_perfect_and_empty_batches_have_no_gradient() -> None:
+    for number in (5, 0):
+        confidence = torch.ones(number, requires_grad=True)
+        value = maximum_mean_calibration_error(confidence, torch.ones(number, dtype=torch.bool))
+        value.backward()
+        assert value == 0
+        assert (confidence.grad == 0).all()
+
+
+def test_float32_of_many_samples_keeps_its_digits() -> None:
+    confidence, correct = batch(200_000)
+    value = maximum_mean_calibration_error(confidence.float(), correct)
+    assert value.dtype == torch.float32
+    exact = maximum_mean_calibration_error(confidence, correct)
+    torch.testing.assert_close(value.double(), exact, rtol=1e-6, atol=0)
+
+
+def test_bad_arguments_are_named() -> None:
+    confidence, correct = batch(3)
+    with pytest.raises(ValueError, match=r"\(3,\) and \(2,\)"):
+        maximum_mean_calibration_error(confidence, correct[:2])
+    with pytest.raises(ValueError, match=r"kernel_width must be at least 0.01, got 0.001"):
+        maximum_mean_calibration_error(confidence, correct, kernel_width=0.001)
