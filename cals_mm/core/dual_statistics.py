@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from cals_mm.functional.dual import dual_sums
+
+from ._reduce import sum_over_processes_
 
 __all__ = ["DualStatistics", "NonFiniteLogitsError"]
 
@@ -117,14 +118,7 @@ class DualStatistics:
 
         The sums are float64 and the counts int64, so N processes give what one gives.
         """
-        if not (dist.is_available() and dist.is_initialized()):
-            return self
-        # NCCL reduces only on the GPU, gloo only surely on the CPU.
-        device = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
-        for tensor in (self.count, self.sum_derivative, self.sum_violation):
-            buffer = tensor.to(device)
-            dist.all_reduce(buffer)
-            tensor.copy_(buffer)
+        sum_over_processes_((self.count, self.sum_derivative, self.sum_violation))
         return self
 
     @property
