@@ -21,6 +21,8 @@ from .losses import (
     CALSLoss,
     FLSDLoss,
     MbLSLoss,
+    MMCELoss,
+    PairwiseConstraintLoss,
     SmoothedCrossEntropyLoss,
     SoftmaxFocalLoss,
 )
@@ -41,7 +43,9 @@ __all__ = [
     "FLSDLoss",
     "KeepLogitsHook",
     "LongTailMetric",
+    "MMCELoss",
     "MbLSLoss",
+    "PairwiseConstraintLoss",
     "RandomStateHook",
     "SmoothedCrossEntropyLoss",
     "SoftmaxFocalLoss",

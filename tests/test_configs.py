@@ -18,10 +18,12 @@ LOSSES = {
     "acls": "ACLSLoss",
     "cals": "CALSLoss",
     "ce": "CrossEntropyLoss",
+    "cpc": "PairwiseConstraintLoss",
     "flsd": "FLSDLoss",
     "focal": "SoftmaxFocalLoss",
     "label_smoothing": "SmoothedCrossEntropyLoss",
     "mbls": "MbLSLoss",
+    "mmce": "MMCELoss",
 }
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["maximum_mean_calibration_error"]
+__all__ = ["check_kernel_width", "maximum_mean_calibration_error"]
 
 MIN_WIDTH = 0.01
 """Narrowest kernel: exp(1 / width) has to stay far from the largest float64."""
+
+
+def check_kernel_width(width: float) -> float:
+    """Return the kernel's width as a float, or say what is wrong with it.
+
+    Raises:
+        ValueError: If it is too small, or not finite.
+    """
+    if isinstance(width, bool) or not MIN_WIDTH <= float(width) < float("inf"):
+        raise ValueError(f"kernel_width must be at least {MIN_WIDTH} and finite, got {width!r}")
+    return float(width)
 
 
 def maximum_mean_calibration_error(
@@ -55,8 +66,7 @@ def maximum_mean_calibration_error(
             f"confidence and correct must both be (N,), got {tuple(confidence.shape)} and "
             f"{tuple(correct.shape)}"
         )
-    if not kernel_width >= MIN_WIDTH:
-        raise ValueError(f"kernel_width must be at least {MIN_WIDTH}, got {kernel_width}")
+    kernel_width = check_kernel_width(kernel_width)
     if not confidence.numel():
         return confidence.sum()
     # Metal has no float64.

@@ -4,13 +4,17 @@ from ._validated import ValidatedLoss, ValidationStatistics
 from .acls import ACLSLoss
 from .cals_loss import CALSLoss
 from .focal import FLSDLoss, SoftmaxFocalLoss
+from .mmce import MMCELoss
+from .pairwise_constraint import PairwiseConstraintLoss
 from .smoothed_cross_entropy import MbLSLoss, SmoothedCrossEntropyLoss
 
 __all__ = [
     "ACLSLoss",
     "CALSLoss",
     "FLSDLoss",
+    "MMCELoss",
     "MbLSLoss",
+    "PairwiseConstraintLoss",
     "SmoothedCrossEntropyLoss",
     "SoftmaxFocalLoss",
     "ValidatedLoss",

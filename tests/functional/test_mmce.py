@@ -90,5 +90,5 @@ def test_bad_arguments_are_named() -> None:
     confidence, correct = batch(3)
     with pytest.raises(ValueError, match=r"\(3,\) and \(2,\)"):
         maximum_mean_calibration_error(confidence, correct[:2])
-    with pytest.raises(ValueError, match=r"kernel_width must be at least 0.01, got 0.001"):
+    with pytest.raises(ValueError, match=r"kernel_width .* 0.001"):
         maximum_mean_calibration_error(confidence, correct, kernel_width=0.001)

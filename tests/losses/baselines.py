@@ -48,6 +48,17 @@ def acls(logits: Tensor, target: Tensor, margin: float) -> Tensor:
     return smoothed(logits, target, 0.0) + 0.1 * torch.stack(rows)
 
 
+def cpc(logits: Tensor, target: Tensor) -> Tensor:
+    rows = []
+    for z, y in zip(logits, target, strict=True):
+        others = [k for k in range(len(z)) if k != y]
+        win = sum((1 + (z[k] - z[y]).exp()).log() for k in others) / len(others)
+        pairs = [(i, j) for i in others for j in others if i != j]
+        even = sum(0.5 * (1 + (z[j] - z[i]).exp()).log() for i, j in pairs) / len(pairs)
+        rows.append(0.1 * win + even)
+    return smoothed(logits, target, 0.0) + torch.stack(rows)
+
+
 # Name -> arguments, and the loss of each of (N, K) logits.
 EXPECTED: dict[str, tuple[dict, Callable[[Tensor, Tensor], Tensor]]] = {
     "SmoothedCrossEntropyLoss": ({"label_smoothing": 0.05}, partial(smoothed, alpha=0.05)),
@@ -55,5 +66,6 @@ EXPECTED: dict[str, tuple[dict, Callable[[Tensor, Tensor], Tensor]]] = {
     "SoftmaxFocalLoss": ({"gamma": 3.0}, partial(focal, gamma=3.0)),
     "FLSDLoss": ({}, flsd),
     "ACLSLoss": ({"margin": 2.0}, partial(acls, margin=2.0)),
+    "PairwiseConstraintLoss": ({}, cpc),
 }
-LABELS_ONLY = {"SoftmaxFocalLoss", "FLSDLoss"}
+LABELS_ONLY = {"SoftmaxFocalLoss", "FLSDLoss", "PairwiseConstraintLoss"}

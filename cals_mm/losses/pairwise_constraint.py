@@ -1,0 +1,71 @@
+"""Calibration by pairwise constraints (CPC)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from cals_mm.functional.pairwise import binary_discrimination, binary_exclusion
+from cals_mm.functional.samples import Samples
+
+from ._baseline import BaselineLoss, check_not_negative
+
+__all__ = ["PairwiseConstraintLoss"]
+
+
+@MODELS.register_module()
+class PairwiseConstraintLoss(BaselineLoss):
+    r"""Cross entropy plus constraints on all pairs of classes (CPC).
+
+    .. math:: L = CE + w_d BDC + w_e BEC
+
+    The discrimination constraints BDC let the label's class win against each other class; the
+    exclusion constraints BEC push the posteriors of two other classes, taken by themselves, to
+    1/2 each. Both are means over the pairs of a sample, then over samples; see
+    :mod:`cals_mm.functional.pairwise`, which visits the pairs without storing them.
+
+    Args:
+        discrimination_weight: Weight of BDC.
+        exclusion_weight: Weight of BEC.
+        loss_weight: Factor of the whole loss.
+        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
+            sample counts.
+        loss_name: Name in the log; it must contain 'loss' to be optimised.
+
+    Raises:
+        ValueError: For an argument out of its range.
+
+    Reference:
+        Cheng and Vasconcelos, Calibrating Deep Neural Networks by Pairwise Constraints, CVPR
+        2022; the weights are those it is compared with in Liu et al., CVPR 2023.
+
+    Example:
+        >>> import torch
+        >>> loss = PairwiseConstraintLoss()
+        >>> loss(torch.zeros(1, 4), torch.tensor([0]))
+        tensor(1.8022)
+    """
+
+    soft_targets = False
+
+    def __init__(
+        self,
+        discrimination_weight: float = 0.1,
+        exclusion_weight: float = 1.0,
+        loss_weight: float = 1.0,
+        ignore_index: int | None = -100,
+        loss_name: str = "loss_cpc",
+    ) -> None:
+        super().__init__(loss_weight, ignore_index, loss_name)
+        self.discrimination_weight = check_not_negative(
+            "discrimination_weight", discrimination_weight
+        )
+        self.exclusion_weight = check_not_negative("exclusion_weight", exclusion_weight)
+
+    def sample_loss(self, samples: Samples) -> Tensor:
+        """Cross entropy and both kinds of constraints of each sample."""
+        logits, target = samples.logits, samples.target
+        loss = F.cross_entropy(logits, target, reduction="none")
+        loss = loss + self.discrimination_weight * binary_discrimination(logits, target)
+        return loss + self.exclusion_weight * binary_exclusion(logits, target)
