@@ -18,7 +18,9 @@ from ._lazy_hooks import HOOK_NAMES, register_hooks
 from .config import add_cals
 from .losses import (
     ACLSLoss,
+    BrierLoss,
     CALSLoss,
+    EntropyPenaltyLoss,
     FLSDLoss,
     MbLSLoss,
     MMCELoss,
@@ -36,10 +38,12 @@ register_hooks()
 
 __all__ = [
     "ACLSLoss",
+    "BrierLoss",
     "CALSLoss",
     "CALSMultiplierHook",
     "CalibrationMetric",
     "ClassCountsHook",
+    "EntropyPenaltyLoss",
     "FLSDLoss",
     "KeepLogitsHook",
     "LongTailMetric",

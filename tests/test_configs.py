@@ -16,9 +16,11 @@ CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.par
 # What each folder's configs train the prediction with; cross entropy is the framework's own.
 LOSSES = {
     "acls": "ACLSLoss",
+    "brier": "BrierLoss",
     "cals": "CALSLoss",
     "ce": "CrossEntropyLoss",
     "cpc": "PairwiseConstraintLoss",
+    "ecp": "EntropyPenaltyLoss",
     "flsd": "FLSDLoss",
     "focal": "SoftmaxFocalLoss",
     "label_smoothing": "SmoothedCrossEntropyLoss",

@@ -12,7 +12,7 @@ def acls_penalty(
 ) -> Tensor:
     r"""Regulariser of each sample, one part for the predicted class and one for the others.
 
-    With the predicted class :math:`\hat y = \arg\max_j z_j`, the first of equals,
+    With the predicted class :math:`\hat y = \arg\max_j z_j` (equal maxima share its gradient),
 
     .. math:: R = \lambda_1 \max(0, z_{\hat y} - \min_k z_k - m)^2
               + \frac{\lambda_2}{K - 1} \sum_{j \ne \hat y} \max(0, z_{\hat y} - z_j - m)^2
@@ -41,10 +41,10 @@ def acls_penalty(
         >>> acls_penalty(torch.tensor([[3.0, 0.0, 1.0]]), margin=1.0)
         tensor([4.2500])
     """
-    top = logits.max(1, keepdim=True).values  # the first of equals gets the gradient
+    top = logits.amax(1, keepdim=True)
     low = logits.detach().amin(1, keepdim=True)
     first = (top - low - margin).clamp(min=0).square().squeeze(1)
     # At the predicted class itself the distance is 0, below any margin.
-    excess = (top.detach() - margin - logits).clamp(min=0)
+    excess = (top.detach() - margin - logits).relu()
     others = excess.square().sum(1) / (logits.shape[1] - 1)
     return predicted_weight * first + others_weight * others

@@ -2,7 +2,9 @@
 
 from ._validated import ValidatedLoss, ValidationStatistics
 from .acls import ACLSLoss
+from .brier import BrierLoss
 from .cals_loss import CALSLoss
+from .entropy_penalty import EntropyPenaltyLoss
 from .focal import FLSDLoss, SoftmaxFocalLoss
 from .mmce import MMCELoss
 from .pairwise_constraint import PairwiseConstraintLoss
@@ -10,7 +12,9 @@ from .smoothed_cross_entropy import MbLSLoss, SmoothedCrossEntropyLoss
 
 __all__ = [
     "ACLSLoss",
+    "BrierLoss",
     "CALSLoss",
+    "EntropyPenaltyLoss",
     "FLSDLoss",
     "MMCELoss",
     "MbLSLoss",

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from cals_mm.functional.acls import acls_penalty
+from cals_mm.functional.brier import brier_loss
+from cals_mm.functional.entropy import entropy_penalty_loss
 from cals_mm.functional.focal import focal_loss, sample_dependent_gamma
 from cals_mm.functional.samples import as_samples
 
@@ -54,6 +56,28 @@ def test_acls_is_zero_within_the_margin() -> None:
     value.sum().backward()
     assert value.tolist() == [0.0, 0.0]
     assert z.grad.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("loss", [brier_loss, entropy_penalty_loss])
+@pytest.mark.parametrize("soft", [False, True])
+def test_gradients(loss, soft: bool) -> None:
+    target = torch.rand(3, 4, 2, dtype=torch.float64).softmax(1)
+    target = target if soft else target.argmax(1)
+    assert torch.autograd.gradcheck(lambda z: loss(z, target), double(3, 4, 2))
+
+
+def test_brier_of_a_nearly_certain_sample_keeps_its_digits() -> None:
+    logits = torch.tensor([[12.0, 0.0]])
+    exact = 2 * torch.sigmoid(torch.tensor(-12.0, dtype=torch.float64)) ** 2
+    value = brier_loss(logits, torch.tensor([0]))
+    torch.testing.assert_close(value.double(), exact[None], rtol=2e-2, atol=0)
+
+
+def test_entropy_of_a_certain_prediction_is_zero() -> None:
+    logits = torch.tensor([[1e4, 0.0, -1e4]])
+    assert entropy_penalty_loss(logits, torch.tensor([0]), weight=5.0).item() == 0
+    uniform = entropy_penalty_loss(torch.zeros(1, 3), torch.tensor([0]), weight=5.0)
+    torch.testing.assert_close(uniform, torch.tensor([-4 * math.log(3)]))
 
 
 def test_samples_widen_check_and_mask() -> None:

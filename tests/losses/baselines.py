@@ -59,12 +59,23 @@ def cpc(logits: Tensor, target: Tensor) -> Tensor:
     return smoothed(logits, target, 0.0) + torch.stack(rows)
 
 
+def ecp(logits: Tensor, target: Tensor, weight: float) -> Tensor:
+    p = log_softmax(logits).exp()
+    return smoothed(logits, target, 0.0) + weight * (p * p.log()).sum(1)
+
+
+def brier(logits: Tensor, target: Tensor) -> Tensor:
+    return ((log_softmax(logits).exp() - one_hot(logits, target)) ** 2).sum(1)
+
+
 # Name -> arguments, and the loss of each of (N, K) logits.
 EXPECTED: dict[str, tuple[dict, Callable[[Tensor, Tensor], Tensor]]] = {
     "SmoothedCrossEntropyLoss": ({"label_smoothing": 0.05}, partial(smoothed, alpha=0.05)),
     "MbLSLoss": ({"margin": 2.0, "weight": 0.1}, partial(mbls, margin=2.0, weight=0.1)),
     "SoftmaxFocalLoss": ({"gamma": 3.0}, partial(focal, gamma=3.0)),
     "FLSDLoss": ({}, flsd),
+    "EntropyPenaltyLoss": ({"weight": 0.1}, partial(ecp, weight=0.1)),
+    "BrierLoss": ({}, brier),
     "ACLSLoss": ({"margin": 2.0}, partial(acls, margin=2.0)),
     "PairwiseConstraintLoss": ({}, cpc),
 }

@@ -192,6 +192,7 @@ def test_misuse_is_named_in_one_line(name: str) -> None:
         (dict(type="SoftmaxFocalLoss", gamma=-2.0), "gamma .* -2.0"),
         (dict(type="FLSDLoss", thresholds=[0.2]), "equally many"),
         (dict(type="FLSDLoss", thresholds=[0.5, 0.2]), "ascending .* 0.2"),
+        (dict(type="EntropyPenaltyLoss", weight=-0.1), "weight .* -0.1"),
         (dict(type="ACLSLoss", others_weight=float("nan")), "others_weight .* nan"),
     ],
 )

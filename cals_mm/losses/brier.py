@@ -1,0 +1,47 @@
+"""The Brier score as a loss."""
+
+from __future__ import annotations
+
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from cals_mm.functional.brier import brier_loss
+from cals_mm.functional.samples import Samples
+
+from ._baseline import BaselineLoss
+
+__all__ = ["BrierLoss"]
+
+
+@MODELS.register_module()
+class BrierLoss(BaselineLoss):
+    r"""Brier score, mean over samples of :math:`\sum_k (p_k - y_k)^2`.
+
+    Args:
+        loss_weight: Factor of the loss.
+        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
+            sample counts.
+        loss_name: Name in the log; it must contain 'loss' to be optimised.
+
+    Reference:
+        Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review
+        78, 1950, Equation 2; as a training loss in Mukhoti et al., NeurIPS 2020
+        (arXiv 2002.09437).
+
+    Example:
+        >>> import torch
+        >>> BrierLoss()(torch.zeros(2, 2), torch.tensor([0, 1]))
+        tensor(0.5000)
+    """
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        ignore_index: int | None = -100,
+        loss_name: str = "loss_brier",
+    ) -> None:
+        super().__init__(loss_weight, ignore_index, loss_name)
+
+    def sample_loss(self, samples: Samples) -> Tensor:
+        """Brier score of each sample."""
+        return brier_loss(samples.logits, samples.target)

@@ -1,0 +1,54 @@
+"""Entropy penalty: cross entropy that rewards an uncertain prediction."""
+
+from __future__ import annotations
+
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from cals_mm.functional.entropy import entropy_penalty_loss
+from cals_mm.functional.samples import Samples
+
+from ._baseline import BaselineLoss, check_not_negative
+
+__all__ = ["EntropyPenaltyLoss"]
+
+
+@MODELS.register_module()
+class EntropyPenaltyLoss(BaselineLoss):
+    r"""Explicit confidence penalty (ECP), mean of :math:`CE(z, y) - w H(p)`.
+
+    The value may be negative. A ``loss_name`` of its own keeps it apart in the log.
+
+    Args:
+        weight: Weight w of the entropy, per nat.
+        loss_weight: Factor of the whole loss.
+        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
+            sample counts.
+        loss_name: Name in the log; it must contain 'loss' to be optimised.
+
+    Raises:
+        ValueError: For an argument out of its range.
+
+    Reference:
+        Pereyra et al., Regularizing Neural Networks by Penalizing Confident Output Distributions,
+        ICLR 2017 workshop (arXiv 1701.06548), Section 3.
+
+    Example:
+        >>> import torch
+        >>> EntropyPenaltyLoss(weight=0.1)(torch.zeros(2, 2), torch.tensor([0, 1]))
+        tensor(0.6238)
+    """
+
+    def __init__(
+        self,
+        weight: float = 0.1,
+        loss_weight: float = 1.0,
+        ignore_index: int | None = -100,
+        loss_name: str = "loss_ecp",
+    ) -> None:
+        super().__init__(loss_weight, ignore_index, loss_name)
+        self.weight = check_not_negative("weight", weight)
+
+    def sample_loss(self, samples: Samples) -> Tensor:
+        """Cross entropy minus weighted entropy of each sample."""
+        return entropy_penalty_loss(samples.logits, samples.target, self.weight)
