@@ -34,7 +34,7 @@ class Recorder(Hook):
 def train(cfg: Config, name: str) -> Recorder:
     """One epoch and a validation; weights move and stay finite."""
     if not issubclass(getattr(cals_mm, name), ValidatedLoss):
-        cfg.custom_hooks = cfg.custom_hooks[:1]  # all but the multiplier hook
+        cfg.custom_hooks.pop()  # the multiplier hook
     cfg.experiment_name = f"{cfg.default_scope}_{name}"
     runner = Runner.from_cfg(cfg)
     recorder = Recorder()
@@ -64,4 +64,4 @@ def test_in_mmpretrain(name: str, tmp_path: Path) -> None:
     cfg.model.head.loss = dict(LOSSES[name], type=name)
     recorder = train(cfg, name)
     assert recorder.outputs["loss"].isfinite()
-    assert recorder.metrics["calibration/ece"] >= 0
+    assert 0 < recorder.metrics["calibration/ECE"] < 100  # percent
