@@ -27,6 +27,11 @@ def parse_args() -> argparse.Namespace:
     cli.add_common_arguments(parser)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint file to test")
     parser.add_argument("--out", metavar="FILE.json", help="write the metrics here as well")
+    parser.add_argument(
+        "--predictions",
+        metavar="FILE.pt",
+        help="write logits and labels here (one label a sample: classifiers)",
+    )
     return parser.parse_args()
 
 
@@ -36,10 +41,10 @@ def check_test_split(cfg: Config) -> None:
             raise ValueError(f"the config has no {key}, so there is nothing to test; set it")
 
 
-def check_out(path: str) -> None:
+def check_out(flag: str, path: str) -> None:
     """Find out before the test whether its result can be written."""
     if os.path.isdir(path):
-        raise ValueError(f"--out {path!r} is a folder; give the name of a file")
+        raise ValueError(f"{flag} {path!r} is a folder; give the name of a file")
     cli.check_writable(os.path.dirname(os.path.abspath(path)))
 
 
@@ -51,7 +56,13 @@ def main() -> None:
     check_test_split(cfg)
     cli.check_checkpoint(args.checkpoint)
     if args.out:
-        check_out(args.out)
+        check_out("--out", args.out)
+    if args.predictions:
+        check_out("--predictions", args.predictions)
+        cfg.test_evaluator = [
+            *(cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]),
+            dict(type="PredictionFile", out_file=os.path.abspath(args.predictions)),
+        ]
     # Below the folder of the training run, whose dumped config must not be replaced.
     work_dir = args.work_dir or os.path.join(cli.default_work_dir(cfg, args.config), "test")
     cli.prepare_work_dir(cfg, args.config, work_dir)

@@ -2,5 +2,6 @@
 
 from .calibration_metric import CalibrationMetric
 from .long_tail_metric import LongTailMetric
+from .prediction_file import PredictionFile
 
-__all__ = ["CalibrationMetric", "LongTailMetric"]
+__all__ = ["CalibrationMetric", "LongTailMetric", "PredictionFile"]

@@ -1,0 +1,108 @@
+"""Several trainings and tests at once, each a process of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeVar
+
+__all__ = ["Processes", "RunFailed"]
+
+T = TypeVar("T")
+
+
+class RunFailed(Exception):
+    """A training or a test that did not end well; one line for the user."""
+
+
+class Processes:
+    """Starts commands, a number of them at a time, and ends them all when it is interrupted.
+
+    Args:
+        jobs: Commands that run at a time; with more than one, each gets one thread.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._stopped = False
+        self._running: set[subprocess.Popen] = set()
+        self._guard = threading.Lock()
+
+    def map(self, function: Callable[[T], None], items: Sequence[T]) -> None:
+        """Call ``function`` with every item, ``jobs`` of them at a time."""
+        with ThreadPoolExecutor(self.jobs) as pool:
+            futures = [pool.submit(function, item) for item in items]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                self._stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def call(self, command: Callable[[], Sequence[str]], log: Path, lock: Path) -> None:
+        """Run a command to its end.
+
+        Args:
+            command: Gives program and arguments; called once the lock is held.
+            log: File that its output is added to.
+            lock: File that is locked while it runs. The command inherits the lock: where the
+                benchmark was killed and its command goes on, no second one is started beside it.
+
+        Raises:
+            RunFailed: If it fails, or another process holds the lock.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        env = dict(os.environ)
+        if self.jobs > 1:
+            env.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+        with _locked(lock) as held, log.open("ab") as out:
+            arguments = command()
+            with self._guard:
+                if self._stopped:
+                    raise RunFailed("interrupted")
+                process = subprocess.Popen(
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env=env,
+                    pass_fds=[held.fileno()],
+                )
+                self._running.add(process)
+            try:
+                code = process.wait()
+            finally:
+                self._running.discard(process)
+        if code:
+            raise RunFailed(f"{_last_line(log) or f'exit code {code}'} (log: {log})")
+
+    def _stop(self) -> None:
+        with self._guard:
+            self._stopped = True
+            for process in self._running:
+                process.terminate()
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[IO[bytes]]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFailed(
+                f"another process works in {str(file.parent)!r}; start again when it has ended"
+            ) from None
+        yield stream
+
+
+def _last_line(file: Path) -> str:
+    lines = file.read_text("utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,116 @@
+"""What a training run has left in its folder: held-out figures and checkpoints."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from cals_mm.cli import check_checkpoint
+
+__all__ = ["best_epoch", "checkpoint_file", "held_out_records", "resume_from"]
+
+
+def held_out_records(folder: Path, main: str) -> dict[int, dict[str, float]]:
+    """Figures of every validation of a run, by epoch.
+
+    A resumed run has one log for each start; of an epoch that was validated twice, the later
+    figures count. The last line of a run that was killed may be incomplete and is left out.
+
+    Args:
+        folder: Folder of the run.
+        main: Key of the metric that chooses the best checkpoint; validations are told by it.
+    """
+    records = {}
+    for file in sorted(folder.glob("*/vis_data/scalars.json")):
+        for line in file.read_text("utf-8").splitlines():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if main in record:
+                records[int(record["step"])] = record
+    return records
+
+
+def best_epoch(records: dict[int, dict[str, float]], main: str, rule: str) -> int:
+    """Epoch with the best value of ``main``; of equal ones the first, as MMEngine keeps it.
+
+    Raises:
+        ValueError: If nothing was validated.
+    """
+    if not records:
+        raise ValueError(f"no validation with {main} is in the logs, so no checkpoint is the best")
+    sign = 1 if rule == "greater" else -1
+    return max(sorted(records), key=lambda epoch: sign * records[epoch][main])
+
+
+def checkpoint_file(folder: Path, main: str, rule: str, kind: str) -> tuple[int, Path]:
+    """Epoch and file of the checkpoint that is tested.
+
+    Args:
+        folder: Folder of the run.
+        main: Key of the metric that chooses the best checkpoint.
+        rule: ``'greater'`` or ``'less'``.
+        kind: ``'best'`` on the held-out data, or ``'last'``.
+
+    Raises:
+        FileNotFoundError: If it is gone.
+        ValueError: If it is not complete.
+    """
+    if kind == "best":
+        epoch = best_epoch(held_out_records(folder, main), main, rule)
+        file = _best_file(folder, main, epoch)
+    else:
+        epoch, file = max(_epoch_files(folder), default=(0, folder / "epoch_*.pth"))
+    check_checkpoint(str(file))
+    return epoch, file
+
+
+def resume_from(folder: Path, cfg: Any) -> Path | None:
+    """The checkpoint from which a stopped run goes on as if it had not been stopped.
+
+    MMEngine writes the checkpoint of an epoch before the validation of that epoch, and a resumed
+    run does not make up for it. So a checkpoint counts only where the validation that was due
+    after it is in the log, and the best checkpoint that it gave is complete.
+
+    Args:
+        folder: Folder of the run.
+        cfg: Its config.
+
+    Returns:
+        The newest such checkpoint; None if the run has to start anew.
+    """
+    main, rule = cfg.default_hooks.checkpoint.save_best, cfg.default_hooks.checkpoint.rule
+    interval = cfg.train_cfg.get("val_interval", 1)
+    records = held_out_records(folder, main)
+    for epoch, file in sorted(_epoch_files(folder), reverse=True):
+        past = {step: record for step, record in records.items() if step <= epoch}
+        due = epoch % interval == 0
+        if due and (
+            epoch not in past or not _whole(_best_file(folder, main, best_epoch(past, main, rule)))
+        ):
+            continue
+        if _whole(file):
+            return file
+    return None
+
+
+def _best_file(folder: Path, main: str, epoch: int) -> Path:
+    return folder / f"best_{main.replace('/', '_')}_epoch_{epoch}.pth"
+
+
+def _epoch_files(folder: Path) -> Iterable[tuple[int, Path]]:
+    for file in folder.glob("epoch_*.pth"):
+        if match := re.fullmatch(r"epoch_(\d+)\.pth", file.name):
+            yield int(match[1]), file
+
+
+def _whole(file: Path) -> bool:
+    try:
+        check_checkpoint(str(file))
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Logits and labels of single predictions in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
+
+from cals_mm.logits import logits_and_target
+
+__all__ = ["PredictionFile"]
+
+
+@METRICS.register_module()
+class PredictionFile(BaseMetric):
+    """Keep the logits and the label of every sample, for whatever needs single predictions.
+
+    For data sets with one label a sample: label maps would fill the disk. ``torch.load`` of the
+    file gives ``{'logits': (N, K) float32, 'target': (N,) int64}`` in the order of the data set.
+    There are no metrics.
+
+    Args:
+        out_file: The file; written anew after every evaluation.
+        collect_device: ``'cpu'`` or ``'gpu'``, where several processes put theirs together.
+        prefix: Without effect.
+
+    Raises:
+        ValueError: While processing, for samples that are label maps.
+    """
+
+    default_prefix = "predictions"
+
+    def __init__(
+        self, out_file: str, collect_device: str = "cpu", prefix: str | None = None
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.out_file = out_file
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Add a batch of predictions.
+
+        Args:
+            data_batch: Unused.
+            data_samples: Data samples with logits and labels, as dictionaries.
+        """
+        for sample in data_samples:
+            logits, target = logits_and_target(sample)
+            if logits.ndim != 1:
+                raise ValueError(
+                    f"PredictionFile keeps single predictions, but the logits have the shape "
+                    f"{tuple(logits.shape)}; use CalibrationMetric, which keeps sums"
+                )
+            self.results.append({"logits": logits.float().cpu(), "target": int(target)})
+
+    def compute_metrics(self, results: list) -> dict:
+        """Write the file.
+
+        Args:
+            results: Of all processes, in the order of the data set.
+
+        Returns:
+            Nothing to report.
+        """
+        content = {
+            "logits": torch.stack([result["logits"] for result in results]),
+            "target": torch.tensor([result["target"] for result in results]),
+        }
+        partial = f"{self.out_file}.partial"
+        torch.save(content, partial)
+        os.replace(partial, self.out_file)
+        return {}
