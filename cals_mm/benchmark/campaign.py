@@ -144,7 +144,9 @@ class Campaign:
                 raise ValueError("not tested yet")
             folder = run.test_folder(self.kind)
             self.processes.call(
-                lambda: run.test_command(self.kind, keep=True), folder / "test.log", run.folder / ".lock"
+                lambda: run.test_command(self.kind, keep=True),
+                folder / "test.log",
+                run.folder / ".lock",
             )
             run.mark_tested(self.kind)
             metrics = run.tested(self.kind)

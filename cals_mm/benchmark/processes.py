@@ -42,7 +42,7 @@ class Processes:
                 for future in as_completed(futures):
                     future.result()
             except BaseException:
-                self._stop()
+                self.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
 
@@ -80,10 +80,13 @@ class Processes:
                 code = process.wait()
             finally:
                 self._running.discard(process)
+        if code and self._stopped:
+            raise RunFailed("interrupted")
         if code:
             raise RunFailed(f"{_last_line(log) or f'exit code {code}'} (log: {log})")
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End what runs, and start nothing more."""
         with self._guard:
             self._stopped = True
             for process in self._running:

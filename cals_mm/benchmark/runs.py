@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from .tasks import Task
 __all__ = ["Budget", "Run"]
 
 TRAINING = (
-    "default_scope model train_dataloader val_dataloader val_evaluator train_cfg val_cfg "
-    "optim_wrapper param_scheduler custom_hooks default_hooks randomness"
-).split()
+    *("default_scope", "model", "train_dataloader", "val_dataloader", "val_evaluator"),
+    *("train_cfg", "val_cfg", "optim_wrapper", "param_scheduler"),
+    *("custom_hooks", "default_hooks", "randomness"),
+)
 """Parts of a config that training depends on."""
-TESTING = "default_scope model test_dataloader test_evaluator test_cfg".split()
+TESTING = ("default_scope", "model", "test_dataloader", "test_evaluator", "test_cfg")
 # What only the log depends on.
 _SILENT_HOOKS = ("logger", "timer", "visualization")
 MARKER = "trained.json"
@@ -129,7 +130,7 @@ class Run:
         ]
 
     def start_command(self) -> list[str]:
-        """The command that trains, from where a stopped run stands.
+        """The command that starts the training, or goes on from where a stopped run stands.
 
         What cannot be gone on from is put aside.
         """
@@ -217,10 +218,9 @@ class Run:
         return [*data, *(["--cfg-options", *changes] if changes else [])]
 
 
-def shown(command: Iterable[str], root: Path) -> str:
+def shown(command: Sequence[str], root: Path) -> str:
     """A command as one writes it in the project's root."""
-    words = [word.replace(f"{root}/", "") for word in command]
-    return shlex.join(["python" if word == sys.executable else word for word in words])
+    return shlex.join(["python", *(word.removeprefix(f"{root}/") for word in command[1:])])
 
 
 def _fingerprint(cfg: Config, parts: Iterable[str]) -> str:

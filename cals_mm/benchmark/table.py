@@ -39,25 +39,22 @@ def markdown(results: Mapping[str, Any]) -> str:
 def subject(results: Mapping[str, Any]) -> str:
     """What the figures are of."""
     seeds = results["seeds"]
-    which = "that was best on the held-out data" if results["checkpoint"] == "best" else (
-        "of the last epoch"
-    )
-    spread = "mean ± standard deviation over" if len(seeds) > 1 else "one seed,"
+    best = results["checkpoint"] == "best"
+    which = "that was best on the held-out data" if best else "of the last epoch"
     numbers = ", ".join(map(str, seeds))
-    return f"Test split, the checkpoint {which}; {spread} seeds {numbers}.".replace(
-        "one seed, seeds", "seed"
-    )
+    spread = f"mean ± standard deviation over seeds {numbers}"
+    return f"Test split, the checkpoint {which}; {spread if len(seeds) > 1 else f'seed {numbers}'}."
 
 
 def choice_table(results: Mapping[str, Any]) -> str:
     """The held-out figures of every setting that was tried."""
     main = next(c for c in results["columns"] if c["key"] == results["main"])
+    names = (main["heading"], "ECE %", "NLL")
     lines = [
         f"By the lowest NLL on the held-out data with seed {results['seeds'][0]}; the test split "
         "has no part in it.",
         "",
-        _row(["method", "setting", f"held-out {main['heading']}", "held-out ECE %", "held-out NLL"])
-        ,
+        _row(["method", "setting", *(f"held-out {name}" for name in names)]),
         _row(["---"] * 5),
     ]
     for choice in results["choices"]:

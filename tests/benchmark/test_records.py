@@ -1,0 +1,96 @@
+"""What is read from the folder of a run, and from where a stopped run goes on."""
+
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from cals_mm.benchmark.records import best_epoch, checkpoint_file, held_out_records, resume_from
+
+MAIN = "mIoU"
+
+
+def config(interval=1):
+    saving = {"save_best": MAIN, "rule": "greater"}
+    return Config(
+        {"default_hooks": {"checkpoint": saving}, "train_cfg": {"val_interval": interval}}
+    )
+
+
+def write(folder, validated, start="20260101_000000"):
+    """A log with validations, mIoU by epoch, among training records."""
+    log = folder / start / "vis_data" / "scalars.json"
+    log.parent.mkdir(parents=True)
+    records = [{"loss": 1.0, "step": 400}]
+    records += [{MAIN: value, "step": epoch} for epoch, value in validated.items()]
+    log.write_text("\n".join(map(json.dumps, records)) + "\n")
+    return log
+
+
+def save(folder, *names):
+    for name in names:
+        torch.save({"state_dict": {}}, folder / name)
+
+
+def test_later_starts_replace_records_and_half_lines_are_left_out(tmp_path):
+    log = write(tmp_path, {1: 10.0, 2: 20.0})
+    log.write_text(log.read_text() + '{"mIoU": 99.0, "st')
+    write(tmp_path, {2: 21.0, 3: 30.0}, start="20260102_000000")
+    records = held_out_records(tmp_path, MAIN)
+    assert {epoch: record[MAIN] for epoch, record in records.items()} == {1: 10, 2: 21, 3: 30}
+
+
+def test_of_equal_epochs_the_first_is_the_best():
+    records = {4: {MAIN: 3.0}, 2: {MAIN: 3.0}, 1: {MAIN: 1.0}}
+    assert best_epoch(records, MAIN, "greater") == 2
+    assert best_epoch(records, MAIN, "less") == 1
+    with pytest.raises(ValueError, match="no validation"):
+        best_epoch({}, MAIN, "greater")
+
+
+def test_checkpoint_to_test(tmp_path):
+    write(tmp_path, {8: 5.0, 9: 7.0, 10: 6.0})
+    save(tmp_path, "epoch_9.pth", "epoch_10.pth", "best_mIoU_epoch_9.pth")
+    assert checkpoint_file(tmp_path, MAIN, "greater", "best") == (
+        9,
+        tmp_path / "best_mIoU_epoch_9.pth",
+    )
+    assert checkpoint_file(tmp_path, MAIN, "greater", "last") == (10, tmp_path / "epoch_10.pth")
+    (tmp_path / "best_mIoU_epoch_9.pth").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ValueError, match="truncated"):
+        checkpoint_file(tmp_path, MAIN, "greater", "best")
+    (tmp_path / "best_mIoU_epoch_9.pth").unlink()
+    with pytest.raises(FileNotFoundError):
+        checkpoint_file(tmp_path, MAIN, "greater", "best")
+
+
+def test_a_run_goes_on_after_its_last_validation(tmp_path):
+    assert resume_from(tmp_path, config()) is None
+    write(tmp_path, {1: 5.0, 2: 4.0})
+    save(tmp_path, "epoch_1.pth", "epoch_2.pth", "best_mIoU_epoch_1.pth")
+    assert resume_from(tmp_path, config()).name == "epoch_2.pth"
+
+
+def test_a_run_that_was_stopped_while_validating_repeats_that_epoch(tmp_path):
+    write(tmp_path, {1: 5.0})
+    save(tmp_path, "epoch_1.pth", "epoch_2.pth", "best_mIoU_epoch_1.pth")
+    assert resume_from(tmp_path, config()).name == "epoch_1.pth"
+    assert resume_from(tmp_path, config(interval=3)).name == "epoch_2.pth", "none was due"
+
+
+def test_a_run_that_was_stopped_while_saving_repeats_that_epoch(tmp_path):
+    write(tmp_path, {1: 5.0, 2: 6.0})
+    save(tmp_path, "epoch_1.pth", "epoch_2.pth", "best_mIoU_epoch_1.pth")
+    assert resume_from(tmp_path, config()).name == "epoch_1.pth", "the new best is missing"
+    (tmp_path / "best_mIoU_epoch_2.pth").write_bytes(b"PK\x03\x04half")
+    assert resume_from(tmp_path, config()).name == "epoch_1.pth", "... or truncated"
+    save(tmp_path, "best_mIoU_epoch_2.pth")
+    assert resume_from(tmp_path, config()).name == "epoch_2.pth"
+    (tmp_path / "epoch_2.pth").write_bytes(b"PK\x03\x04half")
+    assert resume_from(tmp_path, config()).name == "epoch_1.pth", "truncated"
+
+
+def test_nothing_to_go_on_from(tmp_path):
+    save(tmp_path, "epoch_1.pth")
+    assert resume_from(tmp_path, config()) is None

@@ -1,0 +1,49 @@
+"""The table says what the figures say."""
+
+import csv
+import io
+
+from cals_mm.benchmark import collect, write_results
+from cals_mm.benchmark.table import markdown, results_csv
+
+from .workshop import a_campaign, make_project
+
+
+def results(tmp_path, **arguments):
+    campaign = a_campaign(make_project(tmp_path), **arguments)
+    campaign.run()
+    return collect(campaign)
+
+
+def test_markdown(tmp_path):
+    text = markdown(results(tmp_path, tries=3))
+    rows = [line for line in text.splitlines() if line.startswith("| cals")]
+    assert rows[0].startswith("| cals | default | 2 | 80.50 ± 0.71 | 50.00 ± 0.00 |")
+    assert "| +10.50 ± 0.71 |" in rows[0], "the gap has a sign"
+    assert "| cals | **default** | 79.00 | 10.00 | 0.9900 |" in rows
+    assert "| cals | margin=6 | 79.00 | 10.00 | 0.9900 |" in rows
+    assert "python tools/train.py configs/cals/resnet_digits-lt.py --seed 0 " in text
+    assert "over seeds 0, 1" in text
+    assert "## Missing" not in text
+
+
+def test_missing_runs_are_named(tmp_path):
+    text = markdown(results(tmp_path, seeds=[0, 13]))
+    assert "- ce, default, seed 13: error: unlucky" in text
+    assert "| ce | default | 1 | 80.00 |" in text, "no deviation of one value"
+
+
+def test_csv_keeps_all_digits(tmp_path):
+    found = results(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(results_csv(found))))
+    assert [row["method"] for row in rows] == ["ce", "cals"]
+    std = found["rows"][0]["std"]["accuracy/top1"]
+    assert float(rows[0]["accuracy/top1_std"]) == std
+
+
+def test_files_of_both_checkpoints(tmp_path):
+    found = results(tmp_path)
+    names = [file.name for file in write_results(found, tmp_path / "out")]
+    assert names == ["results.md", "results.csv", "results.json"]
+    names = [file.name for file in write_results({**found, "checkpoint": "last"}, tmp_path / "out")]
+    assert names == ["results-last.md", "results-last.csv", "results-last.json"]
