@@ -84,6 +84,13 @@ def test_multipliers_are_learned_on_neither_train_nor_test(path: Path) -> None:
     assert splits[0] != splits[1] != splits[2] != splits[0]
 
 
+def test_every_method_has_every_benchmark() -> None:
+    for method in LOSSES:
+        names = {path.name for path in (ROOT / method).glob("*.py")}
+        missing = {path.name for path in (ROOT / "cals").glob("[!g]*.py")} - names
+        assert not missing, method
+
+
 def test_leaf_configs_are_short() -> None:
     for path in CONFIGS:
         assert len(path.read_text().splitlines()) <= 25, path

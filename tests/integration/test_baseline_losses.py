@@ -15,6 +15,7 @@ from tests.tiny import tiny_config
 from tests.tiny_classifier import tiny_classifier
 
 LOSSES = {name: arguments for name, (arguments, _) in EXPECTED.items()}
+LOSSES["MMCELoss"] = {"weight": 2.0}
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
 
