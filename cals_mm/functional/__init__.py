@@ -1,5 +1,7 @@
 """Stateless maths of CALS: torch tensors in, torch tensors out."""
 
+from .acls import acls_penalty
+from .brier import brier_loss
 from .calibration import (
     ClassCalibration,
     ReliabilityCurve,
@@ -18,6 +20,10 @@ from .calibration import (
 from .calibration_bins import CalibrationStatistics
 from .calibration_pass import calibration_statistics
 from .cals_loss import LossParts, cals_loss
+from .entropy import entropy_penalty_loss
+from .focal import focal_loss
+from .mmce import maximum_mean_calibration_error
+from .pairwise import binary_discrimination, binary_exclusion
 from .penalty import PENALTIES, penalty_lagrangian
 from .violation import margin_violation
 
@@ -28,16 +34,23 @@ __all__ = [
     "LossParts",
     "ReliabilityCurve",
     "accuracy",
+    "acls_penalty",
     "adaptive_calibration_error",
+    "binary_discrimination",
+    "binary_exclusion",
+    "brier_loss",
     "brier_score",
     "calibration_gap",
     "calibration_statistics",
     "cals_loss",
     "class_calibration",
     "classwise_calibration_error",
+    "entropy_penalty_loss",
     "expected_calibration_error",
+    "focal_loss",
     "margin_violation",
     "maximum_calibration_error",
+    "maximum_mean_calibration_error",
     "mean_confidence",
     "negative_log_likelihood",
     "penalty_lagrangian",

@@ -34,7 +34,7 @@ def acls_penalty(
 
     Reference:
         Park et al., ACLS: Adaptive and Conditional Label Smoothing for Network Calibration, ICCV
-        2023 (arXiv 2308.11911), Section 4.
+        2023 (arXiv 2308.11911).
 
     Example:
         >>> import torch

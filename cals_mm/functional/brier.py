@@ -21,7 +21,7 @@ def brier_loss(logits: Tensor, target: Tensor) -> Tensor:
 
     Reference:
         Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review
-        78, 1950, Equation 2.
+        78, 1950.
 
     Example:
         >>> import torch

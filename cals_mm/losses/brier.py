@@ -25,7 +25,7 @@ class BrierLoss(BaselineLoss):
 
     Reference:
         Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review
-        78, 1950, Equation 2; as a training loss in Mukhoti et al., NeurIPS 2020
+        78, 1950; as a training loss in Mukhoti et al., NeurIPS 2020
         (arXiv 2002.09437).
 
     Example:

@@ -79,7 +79,7 @@ class FLSDLoss(BaselineLoss):
 
     Reference:
         Mukhoti et al., Calibrating Deep Neural Networks using Focal Loss, NeurIPS 2020
-        (arXiv 2002.09437), Section 5.
+        (arXiv 2002.09437).
 
     Example:
         >>> import torch

@@ -147,7 +147,7 @@ class MbLSLoss(SmoothedCrossEntropyLoss):
 
     Reference:
         Liu et al., The Devil is in the Margin: Margin-based Label Smoothing for Network
-        Calibration, CVPR 2022 (arXiv 2111.15430), Equation 8.
+        Calibration, CVPR 2022 (arXiv 2111.15430), Section 3.
 
     Example:
         >>> import torch
