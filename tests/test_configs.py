@@ -87,7 +87,8 @@ def test_multipliers_are_learned_on_neither_train_nor_test(path: Path) -> None:
 def test_every_method_has_every_benchmark() -> None:
     for method in LOSSES:
         names = {path.name for path in (ROOT / method).glob("*.py")}
-        missing = {path.name for path in (ROOT / "cals").glob("[!g]*.py")} - names
+        pattern = "deeplabv3_*.py" if method == "crac" else "[!g]*.py"
+        missing = {path.name for path in (ROOT / "cals").glob(pattern)} - names
         assert not missing, method
 
 
