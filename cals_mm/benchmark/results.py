@@ -13,8 +13,10 @@ import torch
 from cals_mm import __version__
 
 from .campaign import Campaign
+from .differences import differences
 from .runs import shown
 from .settings import CRITERION
+from .tasks import REFERENCE
 
 __all__ = ["collect", "versions"]
 
@@ -44,6 +46,7 @@ def collect(campaign: Campaign) -> dict[str, Any]:
         "amp": budget.amp,
         "criterion": CRITERION,
         "columns": [vars(column) for column in task.columns],
+        "reference": REFERENCE,
         "rows": rows,
         "choices": [_choice(campaign, method) for method in campaign.choices],
         "failures": dict(campaign.failures),
@@ -74,6 +77,7 @@ def _row(campaign: Campaign, method: str) -> dict[str, Any]:
         "figures": {str(seed): metrics for seed, metrics in figures.items()},
         "mean": _each_column(campaign, figures, statistics.fmean),
         "std": _each_column(campaign, figures, _deviation),
+        "differences": differences(campaign, method),
         "commands": [
             shown(first.train_command(), root),
             shown(first.test_command(campaign.kind), root),

@@ -1,0 +1,142 @@
+"""Intervals of the difference between two methods, by resampling.
+
+What is resampled are the trainings (the seeds, in pairs: both methods with the same seed) and,
+where single predictions were kept, the test samples too (the same ones for all methods).
+
+Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, Section 13.3 (percentile
+intervals) and Section 10.2 (estimate of bias).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from cals_mm.functional import calibration_statistics
+from cals_mm.metrics._report import VALUES, values
+
+__all__ = ["DRAWS", "Interval", "chance_of_one_sign", "difference_interval", "resampled_values"]
+
+DRAWS = 1000
+"""Resampled test splits."""
+_SEED_DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A difference and where it may lie.
+
+    Attributes:
+        difference: Mean over the seeds of method minus reference.
+        low: Lower end; None where nothing could be resampled.
+        high: Upper end.
+        over: What was resampled.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    over: str
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether both ends are on one side of 0."""
+        return self.low is not None and self.high is not None and self.low * self.high > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "excludes_zero": self.excludes_zero}
+
+
+def difference_interval(
+    method: ArrayLike,
+    reference: ArrayLike,
+    resampled: tuple[ArrayLike, ArrayLike] | None = None,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile interval of the mean difference of one figure.
+
+    Args:
+        method: Its figure for each seed, (S,).
+        reference: The reference's for the same seeds, (S,).
+        resampled: The same figures on resampled test splits, (D, S) each, row d of both on the
+            same samples. The interval is then moved to the measured difference: resampling adds
+            noise, and noise alone raises a calibration error.
+        level: Share of the draws that the interval holds.
+
+    Returns:
+        The interval. One seed without resampled figures has no ends.
+
+    Raises:
+        ValueError: If the shapes do not fit together.
+
+    Example:
+        >>> difference_interval([2.0, 3.0, 4.0], [3.0, 3.5, 6.0]).high
+        -0.5
+    """
+    pairs = np.asarray(method, float) - np.asarray(reference, float)
+    if pairs.ndim != 1 or not len(pairs):
+        raise ValueError(f"figures of both must have one shape (seeds,), got {pairs.shape}")
+    measured = float(pairs.mean())
+    rng = np.random.default_rng(0)
+    picks = rng.integers(len(pairs), size=(_SEED_DRAWS, len(pairs)))
+    if resampled is None:
+        if len(pairs) == 1:
+            return Interval(measured, None, None, "nothing")
+        low, high = _ends(pairs[picks].mean(1), level)
+        return Interval(measured, low, high, "seeds")
+    draws = np.asarray(resampled[0], float) - np.asarray(resampled[1], float)
+    if draws.ndim != 2 or draws.shape[1] != len(pairs):
+        raise ValueError(
+            f"resampled figures must have the shape (draws, {len(pairs)}), got {draws.shape}"
+        )
+    rows = rng.integers(len(draws), size=(_SEED_DRAWS, 1))
+    means = draws[rows, picks].mean(1)
+    low, high = _ends(means - means.mean() + measured, level)
+    return Interval(measured, low, high, "seeds and test samples" if len(pairs) > 1 else "samples")
+
+
+def chance_of_one_sign(num_seeds: int) -> float:
+    """Probability that all differences have one sign where there is no difference.
+
+    With few seeds an interval over seeds alone excludes 0 just then.
+    """
+    return 2.0 ** (1 - num_seeds)
+
+
+def resampled_values(logits: Tensor, target: Tensor, draws: int = DRAWS) -> Tensor:
+    """Figures of one run on resampled test splits; draw d takes the same samples in every run.
+
+    Args:
+        logits: (N, K).
+        target: (N,) int64.
+        draws: Number of resampled splits, D.
+
+    Returns:
+        (D, len(VALUES)) float64, in the units of ``CalibrationMetric``.
+    """
+    indices = _indices(len(target), draws)
+    return torch.stack([values(calibration_statistics(logits[i], target[i])) for i in indices])
+
+
+def _indices(num_samples: int, draws: int) -> Iterator[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(draws):
+        yield torch.randint(num_samples, (num_samples,), generator=generator)
+
+
+def _ends(draws: np.ndarray, level: float) -> tuple[float, float]:
+    tail = 50 * (1 - level)
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+POSITION = {f"calibration/{name}": index for index, name in enumerate(VALUES)}
+"""Column of :func:`resampled_values` of each metric."""
+POSITION["accuracy/top1"] = POSITION["calibration/accuracy"]

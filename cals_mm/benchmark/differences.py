@@ -1,0 +1,74 @@
+"""Differences of every method to the reference, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .bootstrap import DRAWS, POSITION, difference_interval, resampled_values
+from .campaign import Campaign
+from .tasks import REFERENCE, Column
+
+__all__ = ["differences"]
+
+
+def differences(campaign: Campaign, method: str) -> dict[str, dict[str, Any]]:
+    """The difference of a method to the reference in every column.
+
+    Over the seeds that both have been tested with; none for the reference itself, and none where
+    there is no such seed. Of figures whose aim is 0 the distances to 0 are compared.
+
+    Returns:
+        :meth:`~cals_mm.benchmark.bootstrap.Interval.to_dict` by the key of the column.
+    """
+    mine, theirs = campaign.tested[method], campaign.tested.get(REFERENCE, {})
+    seeds = sorted(set(mine) & set(theirs))
+    if method == REFERENCE or not seeds:
+        return {}
+    resampled = [_resampled(campaign, name, seeds) for name in (method, REFERENCE)]
+    result = {}
+    for column in campaign.task.columns:
+        figures = [[part[seed].get(column.key) for seed in seeds] for part in (mine, theirs)]
+        if any(value is None for part in figures for value in part):
+            continue
+        ours, reference = (_aimed(column, part) for part in figures)
+        draws = None
+        if column.key in POSITION and None not in resampled:
+            draws = tuple(_aimed(column, part[..., POSITION[column.key]]) for part in resampled)
+        result[column.key] = difference_interval(ours, reference, draws).to_dict()
+    return result
+
+
+def _aimed(column: Column, figures: Any) -> np.ndarray:
+    values = np.asarray(figures, float)
+    return np.abs(values) if column.better == "zero" else values
+
+
+def _resampled(campaign: Campaign, method: str, seeds: Sequence[int]) -> Tensor | None:
+    """(draws, seeds, values) of a method; None where single predictions were not kept."""
+    setting = campaign.choices[method].setting
+    runs = [campaign.a_run(method, setting, seed) for seed in seeds]
+    files = [run.test_folder(campaign.kind) / "predictions.pt" for run in runs]
+    if not all(file.is_file() for file in files):
+        return None
+    return torch.stack([_cached(file) for file in files], 1)
+
+
+def _cached(file: Path) -> Tensor:
+    """Resampled figures of one run, computed once for its predictions."""
+    cache = file.with_name("resampled.pt")
+    if cache.is_file() and cache.stat().st_mtime_ns >= file.stat().st_mtime_ns:
+        kept: Tensor = torch.load(cache)
+        if len(kept) == DRAWS:
+            return kept
+    predictions: Mapping[str, Tensor] = torch.load(file)
+    figures = resampled_values(predictions["logits"], predictions["target"])
+    partial = cache.with_suffix(".partial")
+    torch.save(figures, partial)
+    partial.replace(cache)
+    return figures
