@@ -30,17 +30,19 @@ def differences(campaign: Campaign, method: str) -> dict[str, dict[str, Any]]:
     seeds = sorted(set(mine) & set(theirs))
     if method == REFERENCE or not seeds:
         return {}
-    resampled = [_resampled(campaign, name, seeds) for name in (method, REFERENCE)]
+    ours = _resampled(campaign, method, seeds)
+    reference = _resampled(campaign, REFERENCE, seeds)
     result = {}
     for column in campaign.task.columns:
         figures = [[part[seed].get(column.key) for seed in seeds] for part in (mine, theirs)]
         if any(value is None for part in figures for value in part):
             continue
-        ours, reference = (_aimed(column, part) for part in figures)
         draws = None
-        if column.key in POSITION and None not in resampled:
-            draws = tuple(_aimed(column, part[..., POSITION[column.key]]) for part in resampled)
-        result[column.key] = difference_interval(ours, reference, draws).to_dict()
+        if column.key in POSITION and ours is not None and reference is not None:
+            position = POSITION[column.key]
+            draws = _aimed(column, ours[..., position]), _aimed(column, reference[..., position])
+        here, there = (_aimed(column, part) for part in figures)
+        result[column.key] = difference_interval(here, there, draws).to_dict()
     return result
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from mmengine.registry import MODELS
 
 __all__ = ["CRITERION", "DEFAULT", "KNOBS", "Knob", "Setting", "candidates", "choose"]
 
@@ -86,11 +89,11 @@ def candidates(
     knob = KNOBS.get(method)
     if knob is None or tries == 1:
         return [DEFAULT]
-    configured = (loss or {}).get(knob.argument)
+    configured = _value(loss or {}, knob.argument)
     if not isinstance(configured, (int, float)):
         raise ValueError(
-            f"the config of {method} sets no {loss_key}.{knob.argument}, which is to be tried "
-            "with several values; write it into the config, or use --tries 1"
+            f"the config of {method} has no number as {loss_key}.{knob.argument}, which is to be "
+            "tried with several values; write it into the config, or use --tries 1"
         )
     others = knob.others(configured)
     if tries > 1 + len(others):
@@ -103,6 +106,14 @@ def candidates(
         for value in others[: tries - 1]
     ]
     return [DEFAULT, *settings]
+
+
+def _value(loss: Mapping[str, Any], argument: str) -> Any:
+    """An argument of a loss as the config has it, or else the default of its class."""
+    if argument in loss or "type" not in loss:
+        return loss.get(argument)
+    parameter = inspect.signature(MODELS.get(loss["type"])).parameters.get(argument)
+    return parameter.default if parameter else None
 
 
 def choose(held_out: Mapping[Setting, Mapping[str, float]]) -> Setting:

@@ -22,6 +22,7 @@ def test_the_config_is_tried_first_and_once():
     assert names("focal", {"gamma": 2.0}, 3) == ["default", "gamma=3", "gamma=5"]
     assert names("cals", {"margin": 8.0}, 1) == ["default"]
     assert names("cals", {}, 1) == ["default"]
+    assert names("cals", {"type": "CALSLoss"}, 2) == ["default", "margin=7.5"], "the default"
     (setting,) = candidates("cals", {"margin": 8.0}, "model.head.loss", 2)[1:]
     assert setting.options == (("model.head.loss.margin", 6.0),)
 
@@ -34,8 +35,8 @@ def test_a_method_without_knob_has_one_setting():
 def test_too_many_tries_and_configs_without_the_argument():
     with pytest.raises(ValueError, match="--tries 9, but only 5 settings of cals"):
         names("cals", {"margin": 8.0}, 9)
-    with pytest.raises(ValueError, match=r"sets no model\.head\.loss\.margin"):
-        names("cals", {"type": "CALSLoss"}, 2)
+    with pytest.raises(ValueError, match=r"no number as model\.head\.loss\.margin"):
+        names("cals", {"type": "BrierLoss"}, 2)
 
 
 def test_factors_and_values():

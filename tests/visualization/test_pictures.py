@@ -1,5 +1,6 @@
 """Pictures: their form, that they show what they should, and that they leave pyplot alone."""
 
+import io
 import subprocess
 import sys
 
@@ -9,8 +10,12 @@ import torch
 
 from cals_mm.functional import CalibrationStatistics, calibration_statistics
 from cals_mm.visualization import (
+    Difference,
+    class_error_bars,
     compare_reliability,
+    difference_intervals,
     multiplier_curves,
+    png,
     reliability_diagram,
     save_image,
 )
@@ -53,6 +58,44 @@ def test_comparison_is_wider():
     assert both.shape[1] > 1.7 * reliability_diagram(statistics()).shape[1]
     with pytest.raises(ValueError, match="no statistics"):
         compare_reliability({})
+
+
+def test_bars_of_classes():
+    two = {"ce": statistics(3.0), "CALS": statistics()}
+    assert_picture(class_error_bars(two, [f"class {k}" for k in range(6)]))
+    assert_picture(class_error_bars({"ce": CalibrationStatistics.zeros(60)}))
+    # The bars of the over-confident model are the higher ones.
+    blue, orange = (0, 114, 178), (213, 94, 0)
+    picture = class_error_bars(two)
+    assert count(picture, blue) > 1.5 * count(picture, orange)
+    with pytest.raises(ValueError, match="no statistics"):
+        class_error_bars({})
+    with pytest.raises(ValueError, match=r"\[5, 6\] classes"):
+        class_error_bars(two, list("abcde"))
+
+
+def test_intervals_are_coloured_by_which_side_is_better():
+    blue, orange = (0, 114, 178), (213, 94, 0)
+    rows = {"a": Difference(-2.0, -3.0, -1.0), "b": Difference(0.1, -1.0, 1.0)}
+    lower = difference_intervals({"ECE": rows}, "ce")
+    higher = difference_intervals({"mIoU": rows}, "ce", higher_is_better=["mIoU"])
+    assert_picture(lower)
+    assert count(lower, blue) > 100 and count(lower, orange) == 0
+    assert count(higher, orange) > 100 and count(higher, blue) == 0
+    alone = difference_intervals({"ECE": {"a": Difference(-2.0, None, None)}}, "ce")
+    assert count(alone, blue) == 0
+    with pytest.raises(ValueError, match="no differences"):
+        difference_intervals({"ECE": {}}, "ce")
+
+
+def test_png_keeps_the_picture():
+    from PIL import Image
+
+    image = reliability_diagram(statistics())
+    data = png(image)
+    decoded = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert decoded.shape == image.shape
+    assert np.abs(decoded.astype(int) - image).mean() < 1
 
 
 @pytest.mark.parametrize("num_classes", [2, 8, 9, 19, 1000])
