@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from .logit_scaler import LogitScaler, Passes
 
 __all__ = ["TemperatureScaler"]
 
+_MAX_STEPS = 100
+_TOLERANCE = 1e-9
+"""Relative change of the temperature at which the search ends."""
 
-class TemperatureScaler(nn.Module):
+
+class TemperatureScaler(LogitScaler):
     """Divide logits by the temperature that minimises the negative log-likelihood.
 
     The likelihood is convex in the inverse temperature, so the minimum is found by Newton steps
-    that a bracket keeps from leaving the bounds; all arithmetic is float64. The order of the
-    logits, and with it every prediction, stays.
+    that a bracket keeps from leaving the bounds. The order of the logits, and with it every
+    prediction, stays, up to logits so close that they round to the same.
 
     Args:
         minimum: Smallest temperature, > 0.
@@ -24,7 +32,7 @@ class TemperatureScaler(nn.Module):
         temperature: () float; above 1 where the model was over-confident.
 
     Raises:
-        ValueError: If the bounds are not positive and increasing.
+        ValueError: If the bounds are not positive, increasing and on either side of 1.
 
     Reference:
         Guo et al., On Calibration of Modern Neural Networks, ICML 2017, Section 4.2.
@@ -41,63 +49,46 @@ class TemperatureScaler(nn.Module):
 
     def __init__(self, minimum: float = 0.01, maximum: float = 100.0) -> None:
         super().__init__()
-        if not 0 < minimum < maximum:
-            raise ValueError(f"need 0 < minimum < maximum, got {minimum} and {maximum}")
+        if not 0 < minimum <= 1 <= maximum < math.inf or minimum == maximum:
+            raise ValueError(f"need 0 < minimum <= 1 <= maximum, got {minimum} and {maximum}")
         self.minimum = minimum
         self.maximum = maximum
         self.register_buffer("temperature", torch.ones(()))
 
-    def forward(self, logits: Tensor) -> Tensor:
-        """Logits of any shape divided by the temperature."""
-        return logits / self.temperature.to(logits.dtype)
+    def linear(self) -> tuple[Tensor, Tensor]:
+        """Inverse temperature () and a bias of 0."""
+        return 1 / self.temperature, torch.zeros_like(self.temperature)
 
-    @torch.no_grad()
-    def fit(self, logits: Tensor, target: Tensor, max_steps: int = 100) -> TemperatureScaler:
-        """Find the temperature on held-out samples.
+    def reset_(self) -> None:
+        """Set the temperature to 1."""
+        self.temperature.fill_(1)
 
-        Args:
-            logits: (N, K) floating and finite.
-            target: (N,) int64.
-            max_steps: Bound on Newton steps; about ten are needed.
-
-        Returns:
-            The scaler itself.
-
-        Raises:
-            ValueError: Without samples, or for logits that are NaN or infinite.
-        """
-        if logits.ndim != 2 or len(logits) == 0 or target.shape != logits.shape[:1]:
-            raise ValueError(
-                f"need logits (N, K) and target (N,) with N > 0, got {tuple(logits.shape)} and "
-                f"{tuple(target.shape)}"
-            )
-        if not torch.isfinite(logits).all():
-            raise ValueError("cannot fit a temperature to logits that hold NaN or Inf")
+    def solve_(self, passes: Passes) -> None:
+        """Set the temperature to the minimum of the likelihood within the bounds."""
         low, high = 1 / self.maximum, 1 / self.minimum
         inverse = 1.0
-        for _ in range(max_steps):
-            slope, curvature = _derivatives(logits, target, inverse)
+        for _ in range(_MAX_STEPS):
+            slope, curvature = _derivatives(passes, inverse)
+            if slope == 0:
+                break
             if slope > 0:
                 high = inverse
             else:
                 low = inverse
-            newton = inverse - slope / curvature if curvature > 0 else float("nan")
-            step_to = newton if low < newton < high else 0.5 * (low + high)
-            if abs(step_to - inverse) <= 1e-10 * inverse:
+            newton = inverse - slope / curvature if curvature > 0 else math.nan
+            step_to = newton if low < newton < high else math.sqrt(low * high)
+            if abs(step_to - inverse) <= _TOLERANCE * inverse:
                 break
             inverse = step_to
         self.temperature.fill_(1 / inverse)
-        return self
 
 
-def _derivatives(logits: Tensor, target: Tensor, inverse: float) -> tuple[float, float]:
+def _derivatives(passes: Passes, inverse: float) -> tuple[float, float]:
     """First and second derivative of the mean NLL in the inverse temperature."""
     slope = curvature = 0.0
-    for rows, labels in zip(logits.split(65536), target.split(65536), strict=True):
-        rows = rows.double()
+    for rows, labels in passes.rows():
         probability = F.softmax(inverse * rows, dim=1)
         mean = (probability * rows).sum(1)
-        centred = rows - mean[:, None]
         slope += float((mean - rows.gather(1, labels[:, None])[:, 0]).sum())
-        curvature += float((probability * centred**2).sum())
-    return slope / len(logits), curvature / len(logits)
+        curvature += float((probability * (rows - mean[:, None]).square()).sum())
+    return slope / passes.count, curvature / passes.count

@@ -1,6 +1,7 @@
+import math
+
 import pytest
 import torch
-import torch.nn.functional as F
 
 from cals_mm.core import TemperatureScaler
 
@@ -14,17 +15,6 @@ def test_recovers_a_known_temperature(temperature: float) -> None:
     assert scaler.temperature.item() == pytest.approx(temperature, rel=0.01)
 
 
-def test_never_makes_the_likelihood_worse_and_keeps_predictions() -> None:
-    for seed in range(20):
-        torch.manual_seed(seed)
-        logits = 10 ** torch.randn(1).item() * torch.randn(200, 4)
-        target = torch.randint(0, 4, (200,))
-        scaler = TemperatureScaler().fit(logits, target)
-        before, after = F.cross_entropy(logits, target), F.cross_entropy(scaler(logits), target)
-        assert after <= before + 1e-6
-        assert torch.equal(scaler(logits).argmax(1), logits.argmax(1))
-
-
 def test_ends_at_a_bound_where_every_sample_is_right() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
     scaler = TemperatureScaler(minimum=0.1).fit(logits, torch.tensor([0, 1]))
@@ -34,9 +24,20 @@ def test_ends_at_a_bound_where_every_sample_is_right() -> None:
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match="0 < minimum"):
-        TemperatureScaler(minimum=0.0)
-    with pytest.raises(ValueError, match=r"N > 0, got \(0, 3\)"):
-        TemperatureScaler().fit(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
-    with pytest.raises(ValueError, match="NaN or Inf"):
-        TemperatureScaler().fit(torch.tensor([[float("nan"), 0.0]]), torch.tensor([0]))
+    for bounds in ((0.0, 2.0), (2.0, 3.0), (0.1, 0.5), (1.0, 1.0), (0.5, float("inf"))):
+        with pytest.raises(ValueError, match="0 < minimum"):
+            TemperatureScaler(*bounds)
+
+
+def test_where_nothing_is_left_to_gain_the_temperature_stays_1() -> None:
+    # Saturated: in float64 too the likelihood is perfect, whatever the temperature.
+    logits = torch.tensor([[1e4, 0.0], [0.0, 1e4]])
+    scaler = TemperatureScaler().fit(logits, torch.tensor([0, 1]))
+    assert scaler.temperature.item() == 1
+
+
+def test_scales_huge_logits_with_errors_among_them() -> None:
+    logits = torch.tensor([[1e4, 0.0]]).repeat(4, 1)
+    scaler = TemperatureScaler(maximum=1e5).fit(logits, torch.tensor([0, 0, 0, 1]))
+    # Three of four are right, so sigmoid(1e4 / T) is 3/4.
+    assert scaler.temperature.item() == pytest.approx(1e4 / math.log(3), rel=1e-5)
