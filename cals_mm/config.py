@@ -11,9 +11,9 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from .config_losses import LossSite, find_site, to_cals_loss, type_name
+from .config_losses import find_site, to_cals_loss, type_name
 
-__all__ = ["add_cals", "config_difference"]
+__all__ = ["add_cals", "config_difference", "with_metric"]
 
 CALS_TYPES = {"CALSLoss", "CALSMultiplierHook"}
 
@@ -90,11 +90,24 @@ def add_cals(
         # The metric needs the raw scores in the test loop too, where no multipliers are learned.
         hooks.append({"type": "KeepLogitsHook"})
     cfg.custom_hooks = hooks
+    options = {"ignore_index": site.ignore_index} if site.segmentation else {}
     for split in ("val", "test"):
         if cfg.get(f"{split}_evaluator"):
             evaluator = cfg[f"{split}_evaluator"]
-            cfg[f"{split}_evaluator"] = _with_metric(evaluator, site, metric or {})
+            cfg[f"{split}_evaluator"] = with_metric(evaluator, {**options, **(metric or {})})
     return cfg
+
+
+def with_metric(evaluator: Any, options: Mapping[str, Any]) -> Any:
+    """An evaluator's config with a ``CalibrationMetric`` of these options, if it has none yet."""
+    if isinstance(evaluator, dict) and "metrics" in evaluator:
+        return ConfigDict(evaluator, metrics=with_metric(evaluator["metrics"], options))
+    metrics = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
+    names = [type_name(metric) for metric in metrics]
+    # `format_only` writes files for a test server: that split has no labels.
+    if "CalibrationMetric" in names or any(metric.get("format_only") for metric in metrics):
+        return evaluator
+    return [*metrics, {"type": "CalibrationMetric", **options}]
 
 
 def config_difference(before: Config, after: Config) -> str:
@@ -135,17 +148,3 @@ def _with_import(custom_imports: Mapping[str, Any] | None) -> dict[str, Any]:
     imports = [imports] if isinstance(imports, str) else list(imports)
     merged["imports"] = imports if "cals_mm" in imports else [*imports, "cals_mm"]
     return merged
-
-
-def _with_metric(evaluator: Any, site: LossSite, options: Mapping[str, Any]) -> Any:
-    if isinstance(evaluator, dict) and "metrics" in evaluator:
-        return ConfigDict(evaluator, metrics=_with_metric(evaluator["metrics"], site, options))
-    metrics = list(evaluator) if isinstance(evaluator, (list, tuple)) else [evaluator]
-    names = [type_name(metric) for metric in metrics]
-    # `format_only` writes files for a test server: that split has no labels.
-    if "CalibrationMetric" in names or any(metric.get("format_only") for metric in metrics):
-        return evaluator
-    config: dict[str, Any] = {"type": "CalibrationMetric"}
-    if site.segmentation:
-        config["ignore_index"] = site.ignore_index
-    return [*metrics, {**config, **options}]

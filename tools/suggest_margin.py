@@ -15,13 +15,8 @@ from pathlib import Path
 if importlib.util.find_spec("cals_mm") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch
-from mmengine.config import Config
-from tqdm import tqdm
-
 from cals_mm import cli
 from cals_mm.core import MarginSuggestion, suggest_margin
-from cals_mm.logits import keep_logits, logits_and_target
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,32 +32,6 @@ def parse_args() -> argparse.Namespace:
         "--pixels", type=int, default=2000, metavar="N", help="pixels drawn from each image"
     )
     return parser.parse_args()
-
-
-@torch.no_grad()
-def held_out_logits(cfg: Config, checkpoint: str, pixels: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (N, K) and labels (N,) of the validation split, ``pixels`` of each image."""
-    cfg.load_from, cfg.resume = None, False
-    runner = cli.build_runner(cfg)
-    runner.load_checkpoint(checkpoint, map_location="cpu")
-    runner.model.eval()
-    loader = runner.build_dataloader(cfg.val_dataloader)
-    ignored = getattr(getattr(runner.model, "decode_head", None), "ignore_index", -100)
-    generator = torch.Generator().manual_seed(0)
-    logits, targets = [], []
-    with keep_logits(runner.model):
-        for batch in tqdm(loader, desc="held-out data", unit="batch"):
-            for sample in runner.model.val_step(batch):
-                scores, target = (value.cpu() for value in logits_and_target(sample))
-                rows, labels = (
-                    scores.flatten(1).T if scores.ndim > 1 else scores[None],
-                    target.flatten(),
-                )
-                valid = (labels != ignored).nonzero()[:, 0]
-                chosen = valid[torch.randperm(len(valid), generator=generator)[:pixels]]
-                logits.append(rows[chosen])
-                targets.append(labels[chosen])
-    return torch.cat(logits), torch.cat(targets)
 
 
 def report(suggestion: MarginSuggestion, samples: int) -> str:
@@ -93,7 +62,8 @@ def main() -> None:
     cli.prepare_work_dir(cfg, args.config, work_dir)
     cfg.log_level = "WARNING"
     with cli.data_explained(cfg, ("val_dataloader",)):
-        logits, target = held_out_logits(cfg, args.checkpoint, args.pixels)
+        runner = cli.held_out_runner(cfg, args.checkpoint)
+        logits, target = cli.held_out_logits(runner, args.pixels)
     print(report(suggest_margin(logits, target, args.quantile), len(target)))
 
 

@@ -15,8 +15,6 @@ from pathlib import Path
 if importlib.util.find_spec("cals_mm") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmengine.config import Config
-
 from cals_mm import cli
 
 
@@ -35,12 +33,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def check_test_split(cfg: Config) -> None:
-    for key in ("test_dataloader", "test_evaluator", "test_cfg"):
-        if cfg.get(key) is None:
-            raise ValueError(f"the config has no {key}, so there is nothing to test; set it")
-
-
 def check_out(flag: str, path: str) -> None:
     """Find out before the test whether its result can be written."""
     if os.path.isdir(path):
@@ -53,7 +45,7 @@ def main() -> None:
     cfg = cli.load_config(args.config, args.cfg_options)
     if args.data_root:
         cli.set_data_root(cfg, args.data_root)
-    check_test_split(cfg)
+    cli.check_test_split(cfg)
     cli.check_checkpoint(args.checkpoint)
     if args.out:
         check_out("--out", args.out)

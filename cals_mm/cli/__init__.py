@@ -2,10 +2,11 @@
 
 from .arguments import add_common_arguments, add_launcher_argument
 from .checkpoints import check_checkpoint, find_last_checkpoint, is_remote
-from .config_file import load_config
+from .config_file import check_test_split, load_config
 from .data_root import set_data_root
 from .devices import prepare_devices, rank
 from .errors import run
+from .held_out import batch_logits, held_out_logits, held_out_runner, ignored_label
 from .precision import use_mixed_precision
 from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
@@ -20,12 +21,17 @@ from .work_dir import (
 __all__ = [
     "add_common_arguments",
     "add_launcher_argument",
+    "batch_logits",
     "build_runner",
     "check_checkpoint",
+    "check_test_split",
     "check_writable",
     "data_explained",
     "default_work_dir",
     "find_last_checkpoint",
+    "held_out_logits",
+    "held_out_runner",
+    "ignored_label",
     "is_remote",
     "load_config",
     "prepare_devices",

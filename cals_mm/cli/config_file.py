@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-__all__ = ["load_config"]
+__all__ = ["check_test_split", "load_config"]
 
 SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
@@ -45,3 +45,14 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     if not isinstance(cfg.get("model"), ConfigDict):
         raise ValueError(f"config file {path!r} has no model; give the config of a training run")
     return cfg
+
+
+def check_test_split(cfg: Config) -> None:
+    """Refuse a config without a test split.
+
+    Raises:
+        ValueError: Naming what is missing.
+    """
+    for key in ("test_dataloader", "test_evaluator", "test_cfg"):
+        if cfg.get(key) is None:
+            raise ValueError(f"the config has no {key}, so there is nothing to test; set it")

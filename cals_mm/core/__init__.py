@@ -3,6 +3,7 @@
 from .augmented_lagrangian import AugmentedLagrangian
 from .class_scaling import ClassTemperatureScaler, VectorScaler
 from .dual_statistics import DualStatistics, NonFiniteLogitsError
+from .logit_scaler import LogitScaler
 from .margin import MarginSuggestion, suggest_margin
 from .temperature import TemperatureScaler
 
@@ -10,6 +11,7 @@ __all__ = [
     "AugmentedLagrangian",
     "ClassTemperatureScaler",
     "DualStatistics",
+    "LogitScaler",
     "MarginSuggestion",
     "NonFiniteLogitsError",
     "TemperatureScaler",

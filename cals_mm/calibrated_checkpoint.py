@@ -1,0 +1,83 @@
+"""Checkpoints of models whose logits were scaled after the training."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cals_mm.core import LogitScaler
+from cals_mm.folding import fold_
+
+__all__ = ["KEY", "default_name", "folded_checkpoint", "save_new"]
+
+KEY = "cals_calibration"
+"""Where a checkpoint's ``meta`` says how it was calibrated."""
+
+_OF_TRAINING = ("optimizer", "param_schedulers", "ema_state_dict", "message_hub")
+"""Parts that only a resumed training reads."""
+
+
+def default_name(checkpoint: str, method: str) -> str:
+    """The checkpoint's path with the method before its ending."""
+    path = Path(checkpoint.split("://")[-1]) if "://" in checkpoint else Path(checkpoint)
+    name = f"{path.stem}_{method}.pth"
+    return name if "://" in checkpoint else str(path.with_name(name))
+
+
+def folded_checkpoint(
+    checkpoint: Mapping[str, Any], layer: str, scaler: LogitScaler, notes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A checkpoint with the scaling in one layer's weights; all other weights stay.
+
+    What only a resumed training needs is left out: training on from scaled weights would undo
+    the calibration.
+
+    Args:
+        checkpoint: As read from the file, with a ``state_dict`` or being one; unchanged.
+        layer: Name of the layer.
+        scaler: The fitted scaling.
+        notes: Kept as ``meta['cals_calibration']``.
+
+    Returns:
+        The new checkpoint.
+
+    Raises:
+        ValueError: If the checkpoint has no weights of that layer.
+    """
+    whole = "state_dict" in checkpoint
+    state = dict(checkpoint["state_dict"] if whole else checkpoint)
+    keys = {re.sub(r"^module\.", "", key): key for key in state}
+    if f"{layer}.weight" not in keys:
+        raise ValueError(
+            f"the checkpoint has no '{layer}.weight', where the config's model makes its logits; "
+            "give the config that it was trained with"
+        )
+    weight = state[keys[f"{layer}.weight"]] = state[keys[f"{layer}.weight"]].clone()
+    bias = None
+    if f"{layer}.bias" in keys:
+        bias = state[keys[f"{layer}.bias"]] = state[keys[f"{layer}.bias"]].clone()
+    fold_(weight, bias, scaler)
+    kept = {key: value for key, value in checkpoint.items() if key not in _OF_TRAINING}
+    meta = dict(checkpoint.get("meta", {})) if whole else {}
+    notes = dict(notes)
+    if KEY in meta:
+        notes["previous"] = meta[KEY]
+    return {**(kept if whole else {}), "state_dict": state, "meta": {**meta, KEY: notes}}
+
+
+def save_new(checkpoint: Mapping[str, Any], path: str) -> None:
+    """Write a file that is complete or not there.
+
+    Raises:
+        ValueError: If it exists.
+    """
+    if os.path.exists(path):
+        raise ValueError(f"{path!r} exists and is not overwritten; name another file")
+    partial = f"{path}.partial"
+    torch.save(dict(checkpoint), partial)
+    os.replace(partial, path)
