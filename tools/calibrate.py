@@ -124,7 +124,7 @@ def fit(cfg: Config, args: argparse.Namespace) -> tuple[LogitScaler, str, dict[s
         "source": Path(args.checkpoint).name,
     }
     if args.method == "temperature":
-        notes["temperature"] = 1 / weight
+        notes["temperature"] = float(1 / scaler.linear()[0])
     return scaler, layer, notes, cli.ignored_label(model)
 
 
@@ -150,6 +150,8 @@ def summary(notes: dict[str, Any], samples: str) -> str:
         found = f"{notes['method']} scaling, weights from {min(weight):.3f} to {max(weight):.3f}"
     if weight == 1.0:
         found += " (no temperature has a better likelihood)"
+    elif notes["method"] == "temperature" and not 0.011 < weight < 99:
+        found += " (the end of its range: all right, or no better than chance)"
     return (
         f"{found}, from {notes['samples']} held-out {samples}: NLL {notes['nll_before']:.4f} -> "
         f"{notes['nll_after']:.4f}"
