@@ -1,9 +1,11 @@
 """Packaging of `cals-mm`; `make install` calls it, `constraints.txt` holds the tested versions."""
 
 import re
+import sys
+import sysconfig
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 
@@ -53,6 +55,23 @@ EXTRAS_REQUIRE = {
     "dev": ["ruff", "mypy", "pre-commit"],
 }
 
+# One build serves every Python from 3.10 on, but for those without the interpreter lock.
+STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+# Optional: without a compiler the build goes on, and the loss uses plain torch.  No torch here,
+# and no OpenMP at run time: its pragmas only tell which loops to vectorise.
+NATIVE = Extension(
+    "cals_mm.functional.backends._native",
+    sources=["csrc/module.c"],
+    depends=[str(path.relative_to(ROOT)) for path in sorted((ROOT / "csrc").glob("*.h"))],
+    define_macros=[("Py_LIMITED_API", "0x030A0000")] if STABLE_ABI else [],
+    extra_compile_args=[]
+    if sys.platform == "win32"
+    else ["-std=gnu11", "-O3", "-fopenmp-simd", "-ffp-contract=fast", "-fno-math-errno"],
+    py_limited_api=STABLE_ABI,
+    optional=True,
+)
+
 setup(
     name="cals-mm",
     version=VERSION,
@@ -72,6 +91,8 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["cals_mm", "cals_mm.*"]),
     package_data={"cals_mm": ["py.typed"]},
+    ext_modules=[NATIVE],
+    options={"bdist_wheel": {"py_limited_api": "cp310"}} if STABLE_ABI else {},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     zip_safe=False,

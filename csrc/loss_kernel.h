@@ -1,0 +1,375 @@
+/* Cross entropy, penalty and gradient of samples.  A template, as real_math.h.
+
+   With d = max z - z >= 0, S = sum exp(-d) and the violation h = (d - m) / m, the penalty of a
+   class is PHR as one line: q = max(m h, -m lambda / rho), P' = lambda + q rho / m and
+   P = q (lambda + P') / (2 m).  The largest logit is in all distances, so its gradient holds the
+   sum of P', shared evenly among equal maxima. */
+
+/* Constants of a call, and memory for a block of samples. */
+typedef struct {
+    const Loss *loss;
+    REAL *lam, *cap, *slope;          /* per class: P' = lam + slope * max(d - m, cap) */
+    REAL *scaled_lam, *scaled_slope;  /* the same times slope_scale */
+    REAL *uniform;                    /* per class: weight of -log p by label smoothing, or NULL */
+    REAL uniform_total;
+    REAL *z, *e;                      /* logits of a block, and exp(-d) */
+    void *memory;
+} NAME(Plan);
+
+enum { NAME(MAX_PIXELS) = 256, NAME(PAD) = 64 / sizeof(REAL) };
+
+/* Per pixel of a block. */
+typedef struct {
+    REAL top[NAME(MAX_PIXELS)], total[NAME(MAX_PIXELS)], slopes[NAME(MAX_PIXELS)];
+    REAL ties[NAME(MAX_PIXELS)], value[NAME(MAX_PIXELS)], violated[NAME(MAX_PIXELS)];
+    REAL by_label[NAME(MAX_PIXELS)], spread[NAME(MAX_PIXELS)], weight[NAME(MAX_PIXELS)];
+    REAL keep[NAME(MAX_PIXELS)], factor[NAME(MAX_PIXELS)], share[NAME(MAX_PIXELS)];
+    REAL label_distance[NAME(MAX_PIXELS)];
+    int64_t label[NAME(MAX_PIXELS)];
+} NAME(Pixels);
+
+static INLINE int NAME(counts)(const Loss *loss, int64_t label) {
+    return !(loss->ignores && label == loss->ignore_index);
+}
+
+/* What the label alone weighs in the cross entropy. */
+static INLINE REAL NAME(label_weight)(const Loss *loss, int64_t label) {
+    REAL weight = (REAL)(1 - loss->smoothing);
+    return loss->class_weight ? weight * ((const REAL *)loss->class_weight)[label] : weight;
+}
+
+/* One sample with its classes side by side. */
+TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums) {
+    const Loss *loss = plan->loss;
+    const int64_t classes = loss->classes, label = loss->target[sample];
+    const REAL *restrict z = (const REAL *)loss->logits + sample * classes;
+    REAL *g = loss->gradient ? (REAL *)loss->gradient + sample * classes : NULL;
+    if (!NAME(counts)(loss, label)) {
+        if (g)
+            memset(g, 0, classes * sizeof(REAL));
+        return;
+    }
+    REAL *restrict e = g ? g : plan->e;
+    const REAL *restrict lam = plan->lam, *restrict cap = plan->cap, *restrict slope = plan->slope;
+    const REAL margin = (REAL)loss->margin;
+
+    REAL top = z[0];
+#pragma omp simd reduction(max : top)
+    for (int64_t k = 0; k < classes; k++)
+        top = z[k] > top ? z[k] : top;
+
+    double total = 0, slopes = 0, value = 0, ties = 0, violated = 0;
+    for (int64_t first = 0; first < classes; first += LONG_SUM) {
+        const int64_t end = first + LONG_SUM < classes ? first + LONG_SUM : classes;
+        REAL part_total = 0, part_slopes = 0, part_value = 0, part_ties = 0, part_violated = 0;
+#pragma omp simd reduction(+ : part_total, part_slopes, part_value, part_ties, part_violated)
+        for (int64_t k = first; k < end; k++) {
+            REAL d = top - z[k];
+            REAL exponential = NAME(exp2_below)(d * (REAL)-1.4426950408889634);
+            e[k] = exponential;
+            part_total += exponential;
+            REAL excess = d - margin;
+            REAL q = excess < cap[k] ? cap[k] : excess;
+            REAL derivative = lam[k] + slope[k] * q;
+            part_slopes += derivative;
+            part_value += q * (lam[k] + derivative);
+            part_ties += d == 0 ? (REAL)1 : (REAL)0;
+            part_violated += excess > 0 ? (REAL)1 : (REAL)0;
+        }
+        total += part_total;
+        slopes += part_slopes;
+        value += part_value;
+        ties += part_ties;
+        violated += part_violated;
+    }
+
+    const REAL weight = loss->sample_weight ? ((const REAL *)loss->sample_weight)[sample] : 1;
+    const REAL by_label = NAME(label_weight)(loss, label);
+    const REAL weights = by_label + plan->uniform_total;
+    double spread = 0;
+    if (plan->uniform)
+        for (int64_t k = 0; k < classes; k++)
+            spread += plan->uniform[k] * (double)(top - z[k]);
+    const double entropy = weights * (double)NAME(log_above)((REAL)total);
+    sums->entropy += weight * (entropy + by_label * (double)(top - z[label]) + spread);
+    sums->penalty += value;
+    sums->violated += violated;
+    if (!g)
+        return;
+
+    const REAL *restrict scaled_lam = plan->scaled_lam, *restrict scaled_slope = plan->scaled_slope;
+    const REAL scale = weight * (REAL)loss->entropy_scale;
+    const REAL factor = (REAL)(scale * weights / total);
+    const REAL share = (REAL)(slopes * loss->slope_scale / ties);
+#pragma omp simd
+    for (int64_t k = 0; k < classes; k++) {
+        REAL d = top - z[k];
+        REAL excess = d - margin;
+        REAL q = excess < cap[k] ? cap[k] : excess;
+        REAL own = e[k] * factor - (scaled_lam[k] + scaled_slope[k] * q);
+        e[k] = own + (d == 0 ? share : (REAL)0);
+    }
+    if (plan->uniform)
+#pragma omp simd
+        for (int64_t k = 0; k < classes; k++)
+            e[k] -= scale * plan->uniform[k];
+    e[label] -= scale * by_label;
+}
+
+/* Where the samples of a block lie: logits[k * class_step + p * pixel_step]. */
+typedef struct {
+    const REAL *logits;
+    REAL *gradient;
+    int64_t class_step, pixel_step, first; /* the first sample of the block */
+    int pixels, stride;                    /* samples, and the step of classes in the buffers */
+} NAME(Block);
+
+/* Labels and weights of a block's pixels; how many count. */
+TARGET static int NAME(read_labels)(
+    const NAME(Plan) *plan, const NAME(Block) *block, NAME(Pixels) *at
+) {
+    const Loss *loss = plan->loss;
+    const REAL *weight = loss->sample_weight;
+    int count = 0;
+    for (int p = 0; p < block->pixels; p++) {
+        int64_t label = loss->target[block->first + p];
+        int keep = NAME(counts)(loss, label);
+        count += keep;
+        at->keep[p] = (REAL)keep;
+        at->label[p] = keep ? label : 0;
+        at->by_label[p] = NAME(label_weight)(loss, at->label[p]);
+        at->weight[p] = !keep ? 0 : weight ? weight[block->first + p] : 1;
+    }
+    return count;
+}
+
+/* The block's logits into the buffer, 0 where a pixel does not count, and their maxima. */
+TARGET static void NAME(read_logits)(
+    const NAME(Plan) *plan, const NAME(Block) *block, NAME(Pixels) *at, int masked
+) {
+    const int n = block->pixels;
+    REAL *restrict top = at->top;
+    for (int64_t k = 0; k < plan->loss->classes; k++) {
+        const REAL *restrict source = block->logits + k * block->class_step;
+        REAL *restrict z = plan->z + k * block->stride;
+        if (block->pixel_step == 1)
+            memcpy(z, source, n * sizeof(REAL));
+        else
+            for (int p = 0; p < n; p++)
+                z[p] = source[p * block->pixel_step];
+        if (masked)
+#pragma omp simd
+            for (int p = 0; p < n; p++)
+                z[p] = at->keep[p] > 0 ? z[p] : (REAL)0;
+        if (k == 0)
+            memcpy(top, z, n * sizeof(REAL));
+        else
+#pragma omp simd
+            for (int p = 0; p < n; p++)
+                top[p] = z[p] > top[p] ? z[p] : top[p];
+    }
+}
+
+/* exp(-d) into the buffer, and all sums over classes. */
+TARGET static void NAME(sum_classes)(
+    const NAME(Plan) *plan, const NAME(Block) *block, NAME(Pixels) *at
+) {
+    const int n = block->pixels;
+    const REAL margin = (REAL)plan->loss->margin;
+    const REAL *restrict top = at->top;
+    REAL *restrict total = at->total, *restrict slopes = at->slopes, *restrict value = at->value;
+    REAL *restrict ties = at->ties, *restrict violated = at->violated;
+    for (int p = 0; p < n; p++)
+        total[p] = slopes[p] = value[p] = ties[p] = violated[p] = 0;
+    for (int64_t k = 0; k < plan->loss->classes; k++) {
+        const REAL *restrict z = plan->z + k * block->stride;
+        REAL *restrict e = plan->e + k * block->stride;
+        const REAL lam = plan->lam[k], slope = plan->slope[k], cap = plan->cap[k];
+#pragma omp simd
+        for (int p = 0; p < n; p++) {
+            REAL d = top[p] - z[p];
+            REAL exponential = NAME(exp2_below)(d * (REAL)-1.4426950408889634);
+            e[p] = exponential;
+            total[p] += exponential;
+            REAL excess = d - margin;
+            REAL q = excess < cap ? cap : excess;
+            REAL derivative = lam + slope * q;
+            slopes[p] += derivative;
+            value[p] += q * (lam + derivative);
+            ties[p] += d == 0 ? (REAL)1 : (REAL)0;
+            violated[p] += excess > 0 ? (REAL)1 : (REAL)0;
+        }
+    }
+}
+
+/* Adds up the pixels' losses, and prepares the factors of their gradients. */
+TARGET static void NAME(finish_pixels)(
+    const NAME(Plan) *plan, const NAME(Block) *block, NAME(Pixels) *at, Sums *sums
+) {
+    const Loss *loss = plan->loss;
+    const int n = block->pixels;
+    const REAL scale = (REAL)loss->entropy_scale, slope_scale = (REAL)loss->slope_scale;
+    const REAL uniform_total = plan->uniform_total;
+    double entropy = 0, penalty = 0, violated = 0;
+    for (int p = 0; p < n; p++) {
+        at->label_distance[p] = at->top[p] - plan->z[at->label[p] * block->stride + p];
+        at->spread[p] = 0;
+    }
+    if (plan->uniform)
+        for (int64_t k = 0; k < loss->classes; k++)
+#pragma omp simd
+            for (int p = 0; p < n; p++)
+                at->spread[p] += plan->uniform[k] * (at->top[p] - plan->z[k * block->stride + p]);
+#pragma omp simd reduction(+ : entropy, penalty, violated)
+    for (int p = 0; p < n; p++) {
+        REAL weights = at->by_label[p] + uniform_total, weight = at->weight[p];
+        REAL own = weights * NAME(log_above)(at->total[p]) + at->spread[p];
+        entropy += weight * (own + at->by_label[p] * at->label_distance[p]);
+        penalty += at->keep[p] * at->value[p];
+        violated += at->keep[p] * at->violated[p];
+        at->factor[p] = weight * scale * weights / at->total[p];
+        at->share[p] = at->slopes[p] * slope_scale / at->ties[p];
+    }
+    sums->entropy += entropy;
+    sums->penalty += penalty;
+    sums->violated += violated;
+}
+
+TARGET static void NAME(write_gradient)(
+    const NAME(Plan) *plan, const NAME(Block) *block, const NAME(Pixels) *at, int masked
+) {
+    const Loss *loss = plan->loss;
+    const int n = block->pixels;
+    const REAL margin = (REAL)loss->margin, scale = (REAL)loss->entropy_scale;
+    for (int64_t k = 0; k < loss->classes; k++) {
+        const REAL *restrict z = plan->z + k * block->stride;
+        REAL *restrict g = plan->e + k * block->stride;
+        REAL *restrict out = block->gradient + k * block->class_step;
+        const REAL lam = plan->scaled_lam[k], slope = plan->scaled_slope[k], cap = plan->cap[k];
+#pragma omp simd
+        for (int p = 0; p < n; p++) {
+            REAL d = at->top[p] - z[p];
+            REAL excess = d - margin;
+            REAL q = excess < cap ? cap : excess;
+            REAL own = g[p] * at->factor[p] - (lam + slope * q);
+            g[p] = own + (d == 0 ? at->share[p] : (REAL)0);
+        }
+        if (plan->uniform) {
+            const REAL uniform = plan->uniform[k] * scale;
+#pragma omp simd
+            for (int p = 0; p < n; p++)
+                g[p] -= at->weight[p] * uniform;
+        }
+        if (masked)
+#pragma omp simd
+            for (int p = 0; p < n; p++)
+                g[p] = at->keep[p] > 0 ? g[p] : (REAL)0;
+        if (block->pixel_step == 1)
+            memcpy(out, g, n * sizeof(REAL));
+        else
+            for (int p = 0; p < n; p++)
+                out[p * block->pixel_step] = g[p];
+    }
+    for (int p = 0; p < n; p++) {
+        REAL by_label = at->weight[p] * scale * at->by_label[p];
+        block->gradient[at->label[p] * block->class_step + p * block->pixel_step] -= by_label;
+    }
+}
+
+TARGET static void NAME(block)(const NAME(Plan) *plan, const NAME(Block) *block, Sums *sums) {
+    NAME(Pixels) at;
+    const int count = NAME(read_labels)(plan, block, &at);
+    if (count == 0) {
+        if (block->gradient)
+            for (int64_t k = 0; k < plan->loss->classes; k++)
+                for (int p = 0; p < block->pixels; p++)
+                    block->gradient[k * block->class_step + p * block->pixel_step] = 0;
+        return;
+    }
+    const int masked = count < block->pixels;
+    NAME(read_logits)(plan, block, &at, masked);
+    NAME(sum_classes)(plan, block, &at);
+    NAME(finish_pixels)(plan, block, &at, sums);
+    if (block->gradient)
+        NAME(write_gradient)(plan, block, &at, masked);
+}
+
+/* Samples of a block, so that its buffers stay in the nearest caches. */
+static int NAME(block_pixels)(int64_t classes) {
+    const int64_t fitting = 393216 / (int64_t)(2 * sizeof(REAL)) / classes / 16 * 16;
+    return fitting < 16 ? 16 : fitting > NAME(MAX_PIXELS) ? NAME(MAX_PIXELS) : (int)fitting;
+}
+
+static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buffer) {
+    const int64_t classes = loss->classes;
+    const REAL *lam = loss->multipliers, *rho = loss->rho, *weight = loss->class_weight;
+    const int64_t padded = (classes + NAME(PAD) - 1) / NAME(PAD) * NAME(PAD);
+    plan->memory = malloc((6 * padded + 2 * buffer) * sizeof(REAL) + 64);
+    if (!plan->memory)
+        return -1;
+    REAL *next = (REAL *)(((uintptr_t)plan->memory + 63) / 64 * 64);
+    plan->loss = loss;
+    plan->lam = next;
+    plan->cap = next + padded;
+    plan->slope = next + 2 * padded;
+    plan->scaled_lam = next + 3 * padded;
+    plan->scaled_slope = next + 4 * padded;
+    plan->uniform = loss->smoothing > 0 ? next + 5 * padded : NULL;
+    plan->z = next + 6 * padded;
+    plan->e = plan->z + buffer;
+    plan->uniform_total = 0;
+    for (int64_t k = 0; k < classes; k++) {
+        plan->lam[k] = lam[k];
+        plan->cap[k] = (REAL)(-loss->margin * lam[k] / rho[k]);
+        plan->slope[k] = (REAL)(rho[k] / loss->margin);
+        plan->scaled_lam[k] = (REAL)(lam[k] * loss->slope_scale);
+        plan->scaled_slope[k] = (REAL)(rho[k] / loss->margin * loss->slope_scale);
+    }
+    if (plan->uniform) {
+        double total = 0;
+        for (int64_t k = 0; k < classes; k++) {
+            plan->uniform[k] = (REAL)(loss->smoothing / classes * (weight ? weight[k] : 1));
+            total += plan->uniform[k];
+        }
+        plan->uniform_total = (REAL)total;
+    }
+    return 0;
+}
+
+TARGET static int NAME(loss)(const Loss *loss, int64_t start, int64_t stop, Sums *sums) {
+    const int64_t classes = loss->classes;
+    const int by_row = loss->rows && classes >= FEW_CLASSES;
+    const int most = NAME(block_pixels)(classes);
+    const int stride = most + NAME(PAD); /* else equal pixels of many classes share a cache set */
+    NAME(Plan) plan;
+    if (NAME(prepare)(&plan, loss, by_row ? classes : classes * stride))
+        return -1;
+    *sums = (Sums){0, 0, 0};
+    for (int64_t sample = start; sample < stop;) {
+        if (by_row) {
+            NAME(row)(&plan, sample++, sums);
+            continue;
+        }
+        /* A block ends where its image does. */
+        const int64_t image = loss->rows ? 0 : sample / loss->pixels;
+        int64_t end = loss->rows ? stop : (image + 1) * loss->pixels;
+        end = end < stop ? end : stop;
+        const int64_t offset = loss->rows ? sample * classes
+                                          : image * loss->pixels * (classes - 1) + sample;
+        NAME(Block) block = {
+            .logits = (const REAL *)loss->logits + offset,
+            .gradient = loss->gradient ? (REAL *)loss->gradient + offset : NULL,
+            .class_step = loss->rows ? 1 : loss->pixels,
+            .pixel_step = loss->rows ? classes : 1,
+            .first = sample,
+            .pixels = (int)(end - sample < most ? end - sample : most),
+            .stride = stride,
+        };
+        NAME(block)(&plan, &block, sums);
+        sample += block.pixels;
+    }
+    free(plan.memory);
+    /* What the kernels left out of every term. */
+    sums->penalty *= 0.5 / loss->margin;
+    return 0;
+}

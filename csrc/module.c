@@ -1,0 +1,119 @@
+/* The Python module: addresses and numbers in, sums out.  What calls it checks its arguments. */
+
+#include <Python.h>
+
+#include "dispatch.h"
+
+static LossKernel *float_loss = loss_float_plain, *double_loss = loss_double_plain;
+static const char *instruction_set = "plain";
+
+#define ADDRESS(name) (void *)(uintptr_t)(name)
+
+PyDoc_STRVAR(loss_doc,
+"loss(start, stop, *, ...) -> (entropy, penalty, violated)\n\n"
+"Sums over the samples [start, stop), not scaled; writes their gradient unless its address is 0.\n"
+"The fields of `Loss` in csrc/loss.h are the keywords; addresses are those of dense memory.");
+
+static PyObject *loss(PyObject *module, PyObject *args, PyObject *keywords) {
+    static char *names[] = {
+        "start", "stop", "wide", "logits", "gradient", "target", "sample_weight", "class_weight",
+        "multipliers", "rho", "classes", "pixels", "rows", "ignores", "ignore_index", "margin",
+        "smoothing", "entropy_scale", "slope_scale", NULL};
+    Loss loss;
+    long long start, stop, classes, pixels, ignore_index;
+    unsigned long long logits, gradient, target, sample_weight, class_weight, multipliers, rho;
+    int wide;
+    if (!PyArg_ParseTupleAndKeywords(
+            args, keywords, "LL$pKKKKKKKLLppLdddd:loss", names, &start, &stop, &wide, &logits,
+            &gradient, &target, &sample_weight, &class_weight, &multipliers, &rho, &classes,
+            &pixels, &loss.rows, &loss.ignores, &ignore_index, &loss.margin, &loss.smoothing,
+            &loss.entropy_scale, &loss.slope_scale))
+        return NULL;
+    loss.logits = ADDRESS(logits);
+    loss.gradient = ADDRESS(gradient);
+    loss.target = ADDRESS(target);
+    loss.sample_weight = ADDRESS(sample_weight);
+    loss.class_weight = ADDRESS(class_weight);
+    loss.multipliers = ADDRESS(multipliers);
+    loss.rho = ADDRESS(rho);
+    loss.classes = classes;
+    loss.pixels = pixels;
+    loss.ignore_index = ignore_index;
+    LossKernel *kernel = wide ? double_loss : float_loss;
+    Sums sums;
+    int failed;
+    Py_BEGIN_ALLOW_THREADS
+    failed = kernel(&loss, start, stop, &sums);
+    Py_END_ALLOW_THREADS
+    if (failed)
+        return PyErr_NoMemory();
+    return Py_BuildValue("ddd", sums.entropy, sums.penalty, sums.violated);
+}
+
+PyDoc_STRVAR(read_labels_doc,
+"read_labels(target, samples, classes, ignores, ignore_index, class_weight, wide)\n"
+"-> (count, weight, bad)\n\n"
+"Labels that count, the sum of their class weights, and where the first lies that is neither a\n"
+"class nor ignored, or -1.");
+
+static PyObject *read_labels(PyObject *module, PyObject *args) {
+    unsigned long long target, class_weight;
+    long long samples, classes, ignore_index;
+    int ignores, wide;
+    if (!PyArg_ParseTuple(args, "KLLpLKp:read_labels", &target, &samples, &classes, &ignores,
+                          &ignore_index, &class_weight, &wide))
+        return NULL;
+    const int64_t *labels = ADDRESS(target);
+    const float *narrow_weight = ADDRESS(class_weight);
+    const double *wide_weight = ADDRESS(class_weight);
+    int64_t count = 0, wrong = 0, bad = -1;
+    double weight = 0;
+    Py_BEGIN_ALLOW_THREADS
+#pragma omp simd reduction(+ : count, wrong)
+    for (int64_t i = 0; i < samples; i++) {
+        int64_t counts = !ignores | (labels[i] != ignore_index);
+        count += counts;
+        wrong += counts & ((uint64_t)labels[i] >= (uint64_t)classes);
+    }
+    for (int64_t i = 0; wrong && bad < 0; i++)
+        if (!(ignores && labels[i] == ignore_index) && (uint64_t)labels[i] >= (uint64_t)classes)
+            bad = i;
+    if (class_weight && !wrong)
+        for (int64_t i = 0; i < samples; i++)
+            if (!(ignores && labels[i] == ignore_index))
+                weight += wide ? wide_weight[labels[i]] : narrow_weight[labels[i]];
+    Py_END_ALLOW_THREADS
+    return Py_BuildValue("LdL", (long long)count, weight, (long long)bad);
+}
+
+static PyMethodDef methods[] = {
+    {"loss", (PyCFunction)(void (*)(void))loss, METH_VARARGS | METH_KEYWORDS, loss_doc},
+    {"read_labels", read_labels, METH_VARARGS, read_labels_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int start_module(PyObject *module) {
+#if HAS_SETS
+    if (has_avx512()) {
+        float_loss = loss_float_avx512;
+        double_loss = loss_double_avx512;
+        instruction_set = "avx512";
+    } else if (has_avx2()) {
+        float_loss = loss_float_avx2;
+        double_loss = loss_double_avx2;
+        instruction_set = "avx2";
+    }
+#endif
+    return PyModule_AddStringConstant(module, "instruction_set", instruction_set);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, start_module}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_native", "Compiled kernels of the loss.", 0, methods, slots,
+    NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__native(void) {
+    return PyModuleDef_Init(&definition);
+}
