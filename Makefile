@@ -38,7 +38,7 @@ $(BIN)/pip:
 
 # The stamp is written last and removed first, so an install that fails half way is done again.
 # pip is order-only: upgrading it does not ask for a new install.
-$(INSTALLED): setup.py constraints.txt | $(BIN)/pip
+$(INSTALLED): setup.py constraints.txt $(wildcard csrc/*) | $(BIN)/pip
 	@rm -f $@
 	$(BIN)/python -m pip install -c constraints.txt -e '.[onedl,text,test,dev]'
 	@touch $@
@@ -75,5 +75,6 @@ bench: $(BENCH_INSTALLED) ## run every benchmark
 
 clean: ## remove what make made: caches, build outputs, and the environment if make created it
 	rm -rf build dist cals_mm.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f cals_mm/functional/backends/_native.*
 	find $(wildcard cals_mm configs tools tests benchmarks) -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -f $(OWNED) ]; then echo "rm -rf $(VENV)"; rm -rf $(VENV); fi

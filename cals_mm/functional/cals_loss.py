@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from .backends import choose_backend
 from .backends.eager import eager_loss
+from .backends.problem import LossParts
 from .fused import fused_loss
 from .normalisation import check_logits_and_target, make_problem
 from .penalty import check_penalty
@@ -17,17 +16,6 @@ from .violation import check_margin
 __all__ = ["CLASS_REDUCTIONS", "LossParts", "cals_loss"]
 
 CLASS_REDUCTIONS = ("mean", "sum")
-
-
-class LossParts(NamedTuple):
-    """What a loss value is made of: detached scalars for logging."""
-
-    cross_entropy: Tensor
-    """Cross entropy, averaged."""
-    penalty: Tensor
-    """Penalty, averaged, before ``penalty_weight``."""
-    violated: Tensor
-    """Share of violated constraints (h > 0) over valid samples and classes, in [0, 1]."""
 
 
 def cals_loss(
@@ -93,6 +81,7 @@ def cals_loss(
     margin = check_margin(margin)
     check_penalty(kind)
     _check_shapes(logits, target, multipliers, rho, class_reduction)
+    backend = choose_backend(logits, target, kind, sample_weight)
     problem = make_problem(
         logits,
         target,
@@ -107,18 +96,17 @@ def cals_loss(
         penalty_weight=penalty_weight,
         sample_weight=sample_weight,
         avg_factor=avg_factor,
+        reads_labels=backend == "native",
     )
-    backend = choose_backend(problem)
     if backend == "eager":
         with torch.autocast(logits.device.type, enabled=False):
             sums = eager_loss(problem)
             loss = sums.entropy + penalty_weight * sums.penalty
+        share = sums.violated * problem.constraint_share
+        parts = LossParts(sums.entropy.detach(), sums.penalty.detach(), share)
     else:
-        loss, sums = fused_loss(problem, backend)
-    if not return_parts:
-        return loss
-    share = sums.violated * problem.constraint_share
-    return loss, LossParts(sums.entropy.detach(), sums.penalty.detach(), share)
+        loss, parts = fused_loss(problem, backend)
+    return (loss, parts) if return_parts else loss
 
 
 def _check_shapes(

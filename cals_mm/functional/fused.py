@@ -8,29 +8,49 @@ import torch
 from torch import Tensor
 
 from .backends.chunked import chunked_loss
-from .backends.problem import LossProblem, LossSums
+from .backends.native import native_loss
+from .backends.problem import LossParts, LossProblem, LossSums
 
 __all__ = ["fused_loss"]
 
 
-def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossSums]:
+def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossParts]:
     """Loss with its gradient already computed, where one is needed.
 
     Args:
         problem: The loss; the gradient goes to ``problem.logits`` alone.
-        backend: 'chunked' or 'triton'.
+        backend: 'native', 'chunked' or 'triton'.
 
     Returns:
         Loss () in float32, or float64 for float64 logits, and what it is made of.
     """
-    # Asked here: inside the function grad mode is off, and the logits' wish outlives no_grad.
-    with_gradient = torch.is_grad_enabled() and problem.logits.requires_grad
-    loss, *sums = _FusedLoss.apply(problem.logits, problem, backend, with_gradient)
-    return loss, LossSums(*sums)
+    logits = problem.logits
+    with_gradient = logits.requires_grad and torch.is_grad_enabled()
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    unit: float | Tensor = 1.0
+    if backend == "native":
+        (entropy, penalty, violated), gradient = native_loss(problem, with_gradient=with_gradient)
+        numbers = (entropy, penalty, violated * float(problem.constraint_share))
+        parts = LossParts(*(torch.scalar_tensor(number, dtype=dtype) for number in numbers))
+        loss = torch.scalar_tensor(entropy + problem.penalty_weight * penalty, dtype=dtype)
+    else:
+        problem = problem._replace(logits=logits.detach())
+        # In float16, gradients of a mean over a million pixels would vanish before a gradient
+        # scaler could enlarge them: the buffer holds those of the sum, the backward scales.
+        if logits.dtype == torch.float16:
+            unit = _nonzero(problem.entropy_scale)
+        with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
+            sums, gradient = _run(problem, backend, with_gradient, unit)
+            loss = (sums.entropy + problem.penalty_weight * sums.penalty).to(dtype)
+            share = sums.violated * problem.constraint_share
+            parts = LossParts(*(part.to(dtype) for part in (sums.entropy, sums.penalty, share)))
+    if gradient is None:
+        return loss, parts
+    return _FusedLoss.apply(logits, loss, gradient, unit), parts
 
 
 class _FusedLoss(torch.autograd.Function):
-    """Computes the gradient in the forward, where the logits are at hand, and keeps only that.
+    """A loss whose gradient was computed with it, where the logits were at hand.
 
     The backward multiplies it by the incoming gradient in place: the buffer belongs to this
     function, so there is one buffer of the size of the logits, and no more. The price: there is
@@ -39,27 +59,17 @@ class _FusedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, problem: LossProblem, backend: str, with_gradient: bool
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        problem = problem._replace(logits=logits.detach())
-        # In float16, gradients of a mean over a million pixels would vanish before a gradient
-        # scaler could enlarge them: the buffer holds those of the sum, the backward scales.
-        unit = _nonzero(problem.entropy_scale) if logits.dtype == torch.float16 else 1.0
-        with torch.autocast(logits.device.type, enabled=False):
-            sums, gradient = _run(problem, backend, with_gradient, unit)
-        if gradient is not None:
-            ctx.save_for_backward(gradient)
+        ctx: Any, logits: Tensor, loss: Tensor, gradient: Tensor, unit: float | Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(gradient)
         ctx.unit = unit
         ctx.used = False
-        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-        loss = (sums.entropy + problem.penalty_weight * sums.penalty).to(dtype)
-        parts = LossSums(*(part.to(dtype) for part in sums))
-        ctx.mark_non_differentiable(*parts)
         ctx.set_materialize_grads(False)
-        return loss, *parts
+        # An input returned as it is would be a view, which must not be changed in place.
+        return loss.clone()
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor | None, *_: Tensor | None) -> Any:
+    def backward(ctx: Any, grad_loss: Tensor | None) -> Any:
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "cals_loss is not differentiable twice (create_graph=True); set "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .backends.native import count_labels
 from .backends.problem import LossProblem
 
 __all__ = ["check_logits_and_target", "inverse", "make_problem", "valid_labels"]
@@ -25,11 +26,13 @@ def make_problem(
     penalty_weight: float,
     sample_weight: Tensor | None,
     avg_factor: float | Tensor | None,
+    reads_labels: bool = False,
 ) -> LossProblem:
     """Problem of :func:`cals_mm.functional.cals_loss`, whose arguments these are.
 
     On the CPU the scales are floats. Elsewhere they stay tensors, because asking for their value
-    would wait for the device at every step.
+    would wait for the device at every step. With ``reads_labels`` the backend finds out by itself
+    which samples count, so there is no mask of them.
 
     Raises:
         ValueError: For labels out of range, on the CPU. On CUDA the device asserts, as it does in
@@ -37,32 +40,36 @@ def make_problem(
     """
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     num_classes = logits.shape[1]
-    soft = target.is_floating_point()
-    valid = None
-    if not soft:
-        target = target.long()
-        valid = valid_labels(target, num_classes, ignore_index)
     if class_weight is not None:
-        class_weight = class_weight.detach().to(logits.device, dtype)
+        _check_shape("class_weight", class_weight, (num_classes,))
+        class_weight = class_weight.detach().to(logits.device, dtype).contiguous()
     if sample_weight is not None:
+        _check_shape("sample_weight", sample_weight, (logits.shape[0], *logits.shape[2:]))
         sample_weight = sample_weight.to(logits.device, dtype)
 
+    valid = None
     count: float | Tensor = float(logits.numel() // num_classes)
-    if valid is not None:
-        count = _scalar(valid.sum().to(dtype))
     divisor = count
+    if reads_labels:
+        target = target.long().contiguous()
+        count, weights = count_labels(target, num_classes, ignore_index, class_weight)
+        divisor = count if class_weight is None else weights
+    elif not target.is_floating_point():
+        target = target.long()
+        valid = valid_labels(target, num_classes, ignore_index)
+        if valid is not None:
+            count = _scalar(valid.sum().to(dtype))
+        divisor = count
+        if class_weight is not None and avg_factor is None:
+            divisor = _sum_of_weights(class_weight, target, valid)
     if avg_factor is not None:
         divisor = _scalar(torch.as_tensor(avg_factor, dtype=dtype, device=logits.device))
-    elif class_weight is not None and not soft:
-        weights = class_weight[target if valid is None else target.clamp(0, num_classes - 1)]
-        if valid is not None:
-            weights = torch.where(valid, weights, 0)
-        divisor = _scalar(weights.sum(dtype=torch.float64).to(dtype))
     classes = 1 if sum_over_classes else num_classes
     return LossProblem(
         logits,
         target,
         valid,
+        ignore_index,
         multipliers.detach().to(logits.device),
         rho.detach().to(logits.device),
         margin,
@@ -125,6 +132,18 @@ def valid_labels(target: Tensor, num_classes: int, ignore_index: int | None) -> 
             f"or mark such samples with ignore_index (now {ignore_index})"
         )
     return valid
+
+
+def _check_shape(name: str, value: Tensor, expected: tuple[int, ...]) -> None:
+    if value.shape != expected:
+        raise ValueError(f"{name} must have shape {expected}, got {tuple(value.shape)}")
+
+
+def _sum_of_weights(class_weight: Tensor, target: Tensor, valid: Tensor | None) -> float | Tensor:
+    weights = class_weight[target if valid is None else target.clamp(0, len(class_weight) - 1)]
+    if valid is not None:
+        weights = torch.where(valid, weights, 0)
+    return _scalar(weights.sum(dtype=torch.float64).to(class_weight.dtype))
 
 
 def _in_range(target: Tensor, num_classes: int) -> bool:

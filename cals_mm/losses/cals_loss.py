@@ -174,7 +174,7 @@ class CALSLoss(ValidatedLoss):
                 base = self.base_loss(logits, target, **kwargs)
             loss, parts = self._add_penalty(base, logits, target, ignored)
         self.last_parts = parts if self.training else None
-        return self.loss_weight * loss
+        return loss if self.loss_weight == 1 else self.loss_weight * loss
 
     def start_dual_epoch(self) -> DualStatistics:
         """Statistics for one validation, under the present multipliers and rho."""

@@ -6,11 +6,15 @@ import os
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import pytest
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
 from cals_mm.functional import PENALTIES, cals_loss
+from cals_mm.functional.backends.native import has_native
+
+needs_native = pytest.mark.skipif(not has_native(), reason="the kernel was not compiled")
 
 # Relative errors of the gradient that each dtype may have.
 TOLERANCES = {
@@ -31,7 +35,7 @@ class Case(NamedTuple):
 
 
 @st.composite
-def cases(draw, dtypes=tuple(TOLERANCES), max_classes=40, soft=True) -> Case:
+def cases(draw, dtypes=tuple(TOLERANCES), max_classes=40, soft=True, kinds=PENALTIES) -> Case:
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
 
     def rand(*shape: int) -> Tensor:
@@ -47,7 +51,7 @@ def cases(draw, dtypes=tuple(TOLERANCES), max_classes=40, soft=True) -> Case:
     labels_shape = (samples, *space)
     target = torch.randint(0, num_classes, labels_shape, generator=generator)
     options: dict[str, Any] = {
-        "kind": draw(st.sampled_from(PENALTIES)),
+        "kind": draw(st.sampled_from(kinds)),
         "class_reduction": draw(st.sampled_from(["mean", "sum"])),
         "penalty_weight": draw(st.sampled_from([1.0, 0.0, 0.3])),
         "label_smoothing": draw(st.sampled_from([0.0, 0.1])),

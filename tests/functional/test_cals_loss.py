@@ -10,14 +10,20 @@ import torch
 import torch.nn.functional as F
 
 from cals_mm.functional import cals_loss
+from tests.functional.loss_cases import needs_native
 
-BACKENDS = ("eager", "chunked")
+FUSED = ("chunked", pytest.param("native", marks=needs_native))
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=("eager", *FUSED))
 def backend(request, monkeypatch):
     monkeypatch.setenv("CALS_MM_BACKEND", request.param)
     return request.param
+
+
+@pytest.fixture(params=FUSED)
+def fused(request, monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", request.param)
 
 
 def loss_of(logits, target, **options) -> Any:
@@ -149,8 +155,7 @@ def test_labels_of_any_integer_type(backend, dtype):
     torch.testing.assert_close(loss_of(logits, target.to(dtype)), loss_of(logits, target))
 
 
-def test_a_second_backward_is_refused(monkeypatch):
-    monkeypatch.setenv("CALS_MM_BACKEND", "chunked")
+def test_a_second_backward_is_refused(fused):
     logits, target = problem(2, 3)
     loss = loss_of(logits, target)
     loss.backward(retain_graph=True)
@@ -158,15 +163,13 @@ def test_a_second_backward_is_refused(monkeypatch):
         loss.backward()
 
 
-def test_a_double_backward_is_refused(monkeypatch):
-    monkeypatch.setenv("CALS_MM_BACKEND", "chunked")
+def test_a_double_backward_is_refused(fused):
     logits, target = problem(2, 3)
     with pytest.raises(RuntimeError, match="not differentiable twice.*CALS_MM_BACKEND=eager"):
         torch.autograd.grad(loss_of(logits, target), logits, create_graph=True)
 
 
-def test_the_gradient_is_made_once_or_never(monkeypatch):
-    monkeypatch.setenv("CALS_MM_BACKEND", "chunked")
+def test_the_gradient_is_made_once_or_never(fused, monkeypatch):
     logits, target = problem(1, 8, 50, 50)
     made = []
     empty_like = torch.empty_like
@@ -198,6 +201,8 @@ def test_the_gradient_is_made_once_or_never(monkeypatch):
         ({"margin": 0.0}, "margin must be a positive"),
         ({"kind": "p4"}, "unknown penalty 'p4'"),
         ({"class_reduction": "none"}, "class_reduction must be"),
+        ({"class_weight": torch.ones(2)}, r"class_weight must have shape \(3,\), got \(2,\)"),
+        ({"sample_weight": torch.ones(3)}, r"sample_weight must have shape \(2,\), got \(3,\)"),
     ],
 )
 def test_bad_input_is_named(backend, change, message):
@@ -209,6 +214,49 @@ def test_bad_input_is_named(backend, change, message):
     }
     with pytest.raises(ValueError, match=message):
         cals_loss(**{**given, **change})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_one_bad_logit_of_many_shows(backend, value):
+    for shape in ((40, 70), (2, 5, 30, 30), (300, 3)):
+        logits, target = problem(*shape)
+        with torch.no_grad():
+            logits.view(-1)[logits.numel() // 2] = value
+        loss, parts = loss_of(logits, target, return_parts=True)
+        loss.backward()
+        assert loss.isnan() and math.isnan(parts.cross_entropy)
+        finite = logits.grad.isfinite()
+        assert not finite.all()
+        # No other sample than its own is touched.
+        assert int((~finite).sum()) <= shape[1]
+
+
+def test_a_loss_may_be_changed_in_place(backend):
+    logits, target = problem(4, 5)
+    loss = loss_of(logits, target)
+    loss *= 2
+    loss.backward()
+    twice = logits.grad.clone()
+    logits.grad = None
+    loss_of(logits, target).backward()
+    torch.testing.assert_close(twice, 2 * logits.grad)
+
+
+def test_the_gradient_buffer_becomes_the_gradient(fused, monkeypatch):
+    logits, target = problem(4, 5)
+    made = []
+    empty_like = torch.empty_like
+
+    def keeping(*args, **kwargs):
+        made.append(empty_like(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(torch, "empty_like", keeping)
+    loss = loss_of(logits, target)
+    addresses = [tensor.data_ptr() for tensor in made]
+    made.clear()
+    loss.backward()
+    assert logits.grad.data_ptr() in addresses
 
 
 def test_an_ignored_label_hides_no_wrong_one(backend):

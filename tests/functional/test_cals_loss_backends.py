@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,14 +14,34 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cals_mm.functional import PENALTIES, cals_loss
-from tests.functional.loss_cases import Case, assert_equals_eager, cases, evaluate
+from cals_mm.functional import PENALTIES, backends, cals_loss
+from cals_mm.functional.backends import choose_backend
+from cals_mm.functional.backends.native import has_native, warn_without_native
+from tests.functional.loss_cases import Case, assert_equals_eager, cases, evaluate, needs_native
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.sampled_from([1.0, -2.5]))
 def test_chunked_equals_eager(case, incoming):
     assert_equals_eager(case, "chunked", incoming)
+
+
+@needs_native
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    cases(dtypes=(torch.float32, torch.float64), max_classes=200, soft=False, kinds=("phr",)),
+    st.sampled_from([1.0, -2.5]),
+)
+def test_native_equals_eager(case, incoming):
+    assert choose_backend(case.logits, case.target, "phr", None) == "native"
+    assert_equals_eager(case, "native", incoming)
+
+
+@needs_native
+@settings(max_examples=30, deadline=None)
+@given(cases())
+def test_native_leaves_what_it_does_not_cover_to_chunked(case):
+    assert_equals_eager(case, "native")
 
 
 @settings(max_examples=30, deadline=None)
@@ -41,17 +63,95 @@ def test_chunked_equals_eager_over_many_chunks(shape, kind):
     assert_equals_eager(case, "chunked")
 
 
-def test_threads_do_not_change_a_bit():
+@needs_native
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(3, 19, 120, 190), (3, 150, 70, 61), (2, 3000, 17, 9)])
+def test_native_equals_eager_over_many_tiles(shape, layout, dtype):
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn((2, 19, 160, 200), generator=generator)
-    target = torch.randint(0, 19, (2, 160, 200), generator=generator)
-    case = Case(logits, target, torch.rand(19), torch.ones(19), 2.0, {})
+    num_classes = shape[1]
+    logits = (torch.randn(shape, generator=generator) * 6).to(dtype, memory_format=layout)
+    target = torch.randint(0, num_classes, (shape[0], *shape[2:]), generator=generator)
+    target[:, 10:50] = 255
+    target[0, :5, :30] = 255
+    options = {"ignore_index": 255, "label_smoothing": 0.1}
+    options["class_weight"] = torch.rand(num_classes, generator=generator)
+    options["sample_weight"] = torch.rand(target.shape, generator=generator)
+    multipliers, rho = torch.rand(num_classes), torch.rand(num_classes) + 1
+    assert_equals_eager(Case(logits, target, multipliers, rho, 5.0, options), "native")
+
+
+@needs_native
+@pytest.mark.parametrize("shape", [(600, 1000), (5, 140000), (200000, 3), (70000, 40)])
+def test_native_equals_eager_on_many_rows(shape):
+    generator = torch.Generator().manual_seed(0)
+    logits = (torch.randn(shape, generator=generator) * 6).round()
+    target = torch.randint(0, shape[1], shape[:1], generator=generator)
+    target[3::7] = -100
+    multipliers, rho = torch.rand(shape[1]), torch.rand(shape[1]) + 1
+    assert_equals_eager(Case(logits, target, multipliers, rho, 5.0, {}), "native")
+
+
+@pytest.mark.parametrize("present, expected", [(True, "native"), (False, "chunked")])
+def test_a_compiled_kernel_is_chosen_where_there_is_one(present, expected, monkeypatch):
+    monkeypatch.delenv("CALS_MM_BACKEND", raising=False)
+    monkeypatch.setattr(backends, "has_native", lambda: present)
+    warn_without_native.cache_clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        label = torch.zeros(2, dtype=torch.long)
+        chosen = [choose_backend(torch.zeros(2, 3), label, "phr", None) for _ in range(2)]
+    warn_without_native.cache_clear()
+    assert chosen == [expected] * 2
+    told_once = ["the compiled kernel of cals_loss is missing"]
+    assert [str(w.message).split(":")[0] for w in caught] == ([] if present else told_once)
+
+
+def test_without_a_compiled_kernel_the_loss_stays_the_same(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn((30, 7), generator=generator) * 6
+    target = torch.randint(0, 7, (30,), generator=generator)
+    case = Case(logits, target, torch.rand(7), torch.ones(7), 5.0, {})
+    loss, gradient, _ = evaluate(case, "auto")
+    monkeypatch.setattr(backends, "has_native", lambda: False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain_loss, plain_gradient, _ = evaluate(case, "auto")
+    torch.testing.assert_close(plain_loss, loss)
+    torch.testing.assert_close(plain_gradient, gradient)
+    with pytest.raises(ValueError, match="the kernel was not compiled: install a C compiler"):
+        evaluate(case, "native")
+
+
+@pytest.mark.skipif(
+    "CI" not in os.environ or shutil.which("cc") is None,
+    reason="only where the checks install the package and there is a C compiler",
+)
+def test_the_kernel_was_compiled_where_there_is_a_compiler():
+    assert has_native(), "the installation did not build the extension, see its log"
+
+
+def test_native_on_another_device_is_refused(monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", "native")
+    logits = torch.zeros(1, 2, device="meta")
+    with pytest.raises(ValueError, match="needs logits on the CPU"):
+        choose_backend(logits, torch.zeros(1, dtype=torch.long, device="meta"), "phr", None)
+
+
+@pytest.mark.parametrize("backend", ["chunked", pytest.param("native", marks=needs_native)])
+@pytest.mark.parametrize("shape", [(2, 19, 160, 200), (700, 1000)])
+def test_threads_do_not_change_a_bit(backend, shape):
+    generator = torch.Generator().manual_seed(0)
+    classes = shape[1]
+    logits = torch.randn(shape, generator=generator)
+    target = torch.randint(0, classes, (shape[0], *shape[2:]), generator=generator)
+    case = Case(logits, target, torch.rand(classes), torch.ones(classes), 2.0, {})
     threads = torch.get_num_threads()
     try:
         results = []
         for number in (1, 3):
             torch.set_num_threads(number)
-            results.append(evaluate(case, "chunked"))
+            results.append(evaluate(case, backend))
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(results[0][0], results[1][0])

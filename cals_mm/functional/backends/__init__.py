@@ -1,7 +1,9 @@
 """The backends of the loss, and the choice among them.
 
 * ``eager``: plain tensor algebra under autograd, the reference. Any device.
-* ``chunked``: one pass over chunks that stay in the cache. CPU, and where Triton is missing.
+* ``native``: one compiled kernel. CPU, where a compiler was at hand when the package was installed.
+* ``chunked``: one pass over chunks that stay in the cache, in plain torch. What neither kernel
+  covers, and where they are missing.
 * ``triton``: one kernel. CUDA (and, for tests, the CPU through Triton's interpreter).
 """
 
@@ -13,19 +15,21 @@ import warnings
 from functools import lru_cache
 
 import torch
+from torch import Tensor
 
-from .problem import LossProblem
+from .native import covers, has_native, warn_without_native
 
 __all__ = ["BACKENDS", "choose_backend", "has_triton"]
 
-BACKENDS = ("auto", "eager", "chunked", "triton")
+BACKENDS = ("auto", "eager", "chunked", "native", "triton")
 
 
-def choose_backend(problem: LossProblem) -> str:
-    """Name of the backend for a problem: 'eager', 'chunked' or 'triton'.
+def choose_backend(logits: Tensor, target: Tensor, kind: str, sample_weight: Tensor | None) -> str:
+    """Name of the backend for a loss: 'eager', 'chunked', 'native' or 'triton'.
 
-    The environment variable ``CALS_MM_BACKEND`` overrides the choice. What the Triton kernel does
-    not cover (float64, target probabilities) goes to the chunked backend even then.
+    The environment variable ``CALS_MM_BACKEND`` overrides the choice. What the compiled kernel does
+    not cover (half precision, target probabilities, penalties other than PHR), or the Triton
+    kernel (float64, target probabilities), goes to the chunked backend even then.
 
     Raises:
         ValueError: If ``CALS_MM_BACKEND`` names no backend, or none for this device.
@@ -34,23 +38,36 @@ def choose_backend(problem: LossProblem) -> str:
     if asked not in BACKENDS:
         raise ValueError(f"CALS_MM_BACKEND={asked!r}: choose one of {', '.join(BACKENDS)}")
     # Only autograd knows these gradients, and an empty batch has nothing to fuse.
-    others = (problem.target, problem.sample_weight)
-    if problem.logits.numel() == 0 or any(x is not None and x.requires_grad for x in others):
+    weighted = sample_weight is not None and sample_weight.requires_grad
+    if logits.numel() == 0 or target.requires_grad or weighted:
         return "eager"
-    device = problem.logits.device.type
     if asked in ("eager", "chunked"):
         return asked
-    if asked == "auto" and device == "cpu":
-        return "chunked"
-    if asked == "auto" and device != "cuda":
+    if logits.is_cpu and asked in ("auto", "native"):
+        return _on_cpu(asked, covered=covers(logits, target, kind))
+    if asked == "native":
+        raise ValueError("CALS_MM_BACKEND='native' needs logits on the CPU")
+    if asked == "auto" and not logits.is_cuda:
         return "eager"
-    if device == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+    if logits.is_cpu and os.environ.get("TRITON_INTERPRET") != "1":
         raise ValueError(
             "CALS_MM_BACKEND='triton' needs logits on a CUDA device (or Triton's interpreter, "
             "TRITON_INTERPRET=1, which is for tests)"
         )
-    covered = problem.logits.dtype != torch.float64 and not problem.soft
+    covered = logits.dtype != torch.float64 and not target.is_floating_point()
     return "triton" if covered and has_triton() else "chunked"
+
+
+def _on_cpu(asked: str, *, covered: bool) -> str:
+    if has_native():
+        return "native" if covered else "chunked"
+    if asked == "native":
+        raise ValueError(
+            "CALS_MM_BACKEND='native', but the kernel was not compiled: install a C compiler and "
+            "run 'pip install' again"
+        )
+    warn_without_native()
+    return "chunked"
 
 
 @lru_cache(maxsize=1)

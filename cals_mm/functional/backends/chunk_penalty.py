@@ -32,7 +32,7 @@ class ChunkPenalty:
         folds = isinstance(slope_scale, float) and slope_scale != 0
         self.folded = slope_scale if folds else 1.0
         self.remaining = None if folds else slope_scale
-        self.cap = (margin * (self.lam / self.rho - 1)).view(per_class)
+        self.cap = (margin * self.lam / self.rho).view(per_class)
         self.intercept = (self.lam * self.folded).view(per_class)
         self.gradient = (self.rho * (-self.folded / margin)).view(per_class)
 
@@ -61,7 +61,8 @@ class ChunkPenalty:
     def _phr(self, u: Tensor, keep: Tensor | None, q: Tensor, slope: Tensor) -> Tensor:
         # With q = -m' h bounded by m' lambda / rho, where P' reaches 0, both branches are one:
         # P' = lambda - q rho / m' and P = -q (lambda + P') / (2 m'), without cancellation.
-        torch.minimum(u, self.cap, out=q).add_(self.margin)
+        torch.add(u, self.margin, out=q)
+        torch.minimum(q, self.cap, out=q)
         if keep is not None:
             q.mul_(keep)
         torch.mul(q, self.gradient, out=slope).add_(self.intercept)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["LossProblem", "LossSums"]
+__all__ = ["LossParts", "LossProblem", "LossSums"]
 
 
 class LossProblem(NamedTuple):
@@ -17,7 +17,10 @@ class LossProblem(NamedTuple):
     target: Tensor
     """Labels (N, ...) int64, or class probabilities of the shape of ``logits``."""
     valid: Tensor | None
-    """(N, ...) bool of the samples that count. None: all; always so for probabilities."""
+    """(N, ...) bool of the samples that count. None: all; always so for probabilities, and where
+    the backend goes by the labels."""
+    ignore_index: int | None
+    """Label of the samples that do not count."""
     multipliers: Tensor
     """(K,) lambda."""
     rho: Tensor
@@ -57,3 +60,14 @@ class LossSums(NamedTuple):
     """Sum of the penalties times ``penalty_scale``."""
     violated: Tensor
     """Number of violated constraints over valid samples and classes."""
+
+
+class LossParts(NamedTuple):
+    """What a loss value is made of: detached scalars for logging."""
+
+    cross_entropy: Tensor
+    """Cross entropy, averaged."""
+    penalty: Tensor
+    """Penalty, averaged, before ``penalty_weight``."""
+    violated: Tensor
+    """Share of violated constraints (h > 0) over valid samples and classes, in [0, 1]."""

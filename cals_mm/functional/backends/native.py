@@ -1,0 +1,159 @@
+"""The fused loss by the compiled kernel: one pass over the logits, the gradient written once."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .problem import LossProblem
+from .threads import run_tiles
+from .tiles import dense, has_class_rows
+
+__all__ = ["count_labels", "covers", "has_native", "native_loss"]
+
+TILE = 1 << 18
+"""Logits that one call of the kernel computes."""
+
+SMALL = 1 << 19
+"""Logits that the calling thread computes alone: to wake others takes longer than they save."""
+
+
+@lru_cache(maxsize=1)
+def _kernels() -> Any:
+    try:
+        return importlib.import_module("cals_mm.functional.backends._native")
+    except ImportError:
+        return None
+
+
+def has_native() -> bool:
+    """Whether the kernel was compiled when the package was installed."""
+    return _kernels() is not None
+
+
+@lru_cache(maxsize=1)
+def warn_without_native() -> None:
+    """Say once what is missing and how to get it."""
+    warnings.warn(
+        "the compiled kernel of cals_loss is missing: plain torch takes its place, several times "
+        "slower on small batches; install a C compiler and run 'pip install' again to build it",
+        stacklevel=2,
+    )
+
+
+def covers(logits: Tensor, target: Tensor, kind: str) -> bool:
+    """Whether the kernel computes such a loss."""
+    return (
+        logits.is_cpu
+        and kind == "phr"
+        and logits.dtype in (torch.float32, torch.float64)
+        and not target.is_floating_point()
+    )
+
+
+def count_labels(
+    target: Tensor, num_classes: int, ignore_index: int | None, class_weight: Tensor | None
+) -> tuple[int, float]:
+    """Number of labels that count, and the sum of their class weights.
+
+    Args:
+        target: Labels (N, ...) int64, contiguous, on the CPU.
+        num_classes: K.
+        ignore_index: Label that does not count; None: all count.
+        class_weight: (K,) float32 or float64, contiguous, or None for a sum of 0.
+
+    Raises:
+        ValueError: For a label out of range.
+    """
+    wide = class_weight is not None and class_weight.dtype == torch.float64
+    count, weight, bad = _kernels().read_labels(
+        target.data_ptr(),
+        target.numel(),
+        num_classes,
+        ignore_index is not None,
+        ignore_index or 0,
+        0 if class_weight is None else class_weight.data_ptr(),
+        wide,
+    )
+    if bad >= 0:
+        raise ValueError(
+            f"label {int(target.view(-1)[bad])} is outside 0..{num_classes - 1}: correct "
+            f"num_classes, or mark such samples with ignore_index (now {ignore_index})"
+        )
+    return count, weight
+
+
+def native_loss(
+    problem: LossProblem, *, with_gradient: bool
+) -> tuple[tuple[float, float, float], Tensor | None]:
+    """Loss, and its gradient by the logits, in one pass over the logits.
+
+    Args:
+        problem: A loss that :func:`covers` holds of, on the CPU; the kernel itself leaves out the
+            labels that are ``ignore_index``.
+        with_gradient: Whether to compute the gradient.
+
+    Returns:
+        Cross entropy, penalty and violated constraints as in :class:`LossSums`, and the gradient in
+        the shape, dtype and (where dense) strides of the logits.
+    """
+    logits = dense(problem.logits)
+    dtype, num_classes = logits.dtype, logits.shape[1]
+    gradient = torch.empty_like(logits) if with_gradient else None
+    samples = logits.numel() // num_classes
+    # The tensors live until the kernel has run.
+    tensors = {
+        "logits": logits,
+        "gradient": gradient,
+        "target": problem.target.contiguous(),
+        "sample_weight": _plain(problem.sample_weight, dtype),
+        "class_weight": _plain(problem.class_weight, dtype),
+        "multipliers": _plain(problem.multipliers, dtype),
+        "rho": _plain(problem.rho, dtype),
+    }
+    kernel: Callable[[int, int], tuple[float, float, float]] = partial(
+        _kernels().loss,
+        wide=dtype == torch.float64,
+        classes=num_classes,
+        pixels=samples // logits.shape[0],
+        rows=logits.ndim == 2 or has_class_rows(logits),
+        ignores=problem.ignore_index is not None,
+        ignore_index=problem.ignore_index or 0,
+        margin=problem.margin,
+        smoothing=problem.label_smoothing,
+        entropy_scale=problem.entropy_scale,
+        slope_scale=problem.penalty_weight * problem.penalty_scale / problem.margin,
+        **{name: 0 if t is None else t.data_ptr() for name, t in tensors.items()},
+    )
+    if logits.numel() <= SMALL:
+        entropy, penalty, violated = kernel(0, samples)
+    else:
+        entropy, penalty, violated = _on_threads(kernel, samples, logits)
+    scales = float(problem.entropy_scale), float(problem.penalty_scale)
+    return (entropy * scales[0], penalty * scales[1], violated), gradient
+
+
+def _on_threads(
+    kernel: Callable[[int, int], tuple[float, float, float]], samples: int, logits: Tensor
+) -> tuple[float, float, float]:
+    size = -(-TILE // logits.shape[1] // 256) * 256
+    starts = range(0, samples, size)
+    parts = [(0.0, 0.0, 0.0)] * len(starts)
+
+    def worker(number: int) -> None:
+        parts[number] = kernel(starts[number], min(starts[number] + size, samples))
+
+    run_tiles(lambda: worker, len(starts), logits)
+    # In the order of the tiles: the same whichever thread did what.
+    entropy, penalty, violated = (sum(column) for column in zip(*parts, strict=True))
+    return entropy, penalty, violated
+
+
+def _plain(values: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return None if values is None else values.to(dtype).contiguous()
