@@ -18,8 +18,10 @@ from ._lazy_hooks import HOOK_NAMES, register_hooks
 from .config import add_cals
 from .losses import (
     ACLSLoss,
+    AdaFocalLoss,
     BrierLoss,
     CALSLoss,
+    CRaCLoss,
     EntropyPenaltyLoss,
     FLSDLoss,
     MbLSLoss,
@@ -38,9 +40,11 @@ register_hooks()
 
 __all__ = [
     "ACLSLoss",
+    "AdaFocalLoss",
     "BrierLoss",
     "CALSLoss",
     "CALSMultiplierHook",
+    "CRaCLoss",
     "CalibrationMetric",
     "ClassCountsHook",
     "EntropyPenaltyLoss",

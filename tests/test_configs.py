@@ -8,7 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, init_default_scope
 
-from cals_mm import CALSLoss, CALSMultiplierHook
+from cals_mm import CALSMultiplierHook
+from cals_mm.losses import ValidatedLoss
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.parts)
@@ -16,10 +17,12 @@ CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.par
 # What each folder's configs train the prediction with; cross entropy is the framework's own.
 LOSSES = {
     "acls": "ACLSLoss",
+    "adafocal": "AdaFocalLoss",
     "brier": "BrierLoss",
     "cals": "CALSLoss",
     "ce": "CrossEntropyLoss",
     "cpc": "PairwiseConstraintLoss",
+    "crac": "CRaCLoss",
     "ecp": "EntropyPenaltyLoss",
     "flsd": "FLSDLoss",
     "focal": "SoftmaxFocalLoss",
@@ -51,11 +54,11 @@ def test_builds(path: Path) -> None:
         segmentation = cfg.default_scope == "mmseg"
         loss = model.decode_head.loss_decode if segmentation else model.head.loss_module
         assert type(loss).__name__ == LOSSES[path.parent.name]
-    losses = [module for module in model.modules() if isinstance(module, CALSLoss)]
+    losses = [module for module in model.modules() if isinstance(module, ValidatedLoss)]
     hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
-    uses_cals = path.parent.name.startswith("cals")
-    assert bool(losses) == uses_cals
-    assert any(isinstance(hook, CALSMultiplierHook) for hook in hooks) == uses_cals
+    follows = path.parent.name.startswith(("adafocal", "cals", "crac"))
+    assert bool(losses) == follows
+    assert any(isinstance(hook, CALSMultiplierHook) for hook in hooks) == follows
     for hook in cfg.default_hooks.values():
         HOOKS.build(hook)
     for split in ("train", "val", "test"):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .calibration_bins import CalibrationStatistics, bin_edges, cell_edges
+from .equal_mass import equal_mass_cuts
 
 __all__ = [
     "ClassCalibration",
@@ -136,26 +137,20 @@ def adaptive_calibration_error(
         0.400
     """
     # Ascending confidence.
-    count = statistics.cell_count.flip(0)
     difference = (statistics.cell_confidence - statistics.cell_correct).flip(0)
-    below = count.cumsum(0)
-    total, bins = statistics.count, statistics.num_bins
-    if not total:
+    if not statistics.count:
         empty = _mean(difference.sum(), statistics)
         return (empty, empty) if return_bound else empty
-    rank = torch.arange(1, bins, device=count.device) * total // bins + 1
-    cell = torch.searchsorted(below, rank.clamp_(max=total))
-    inside = count[cell]
-    share = (rank - (below[cell] - inside)) / inside.double()
-    rest = (1 - share) * difference[cell]
-    cumulated = difference.cumsum(0)
-    ends = torch.cat([cumulated.new_zeros(1), cumulated[cell] - rest, cumulated[-1:]])
-    error = _mean(ends.diff().abs().sum(), statistics)
+    total, bins = statistics.count, statistics.num_bins
+    rank = torch.arange(1, bins, device=difference.device) * total // bins + 1
+    cuts = equal_mass_cuts(statistics.cell_count.flip(0), rank.clamp_(max=total))
+    error = _mean(cuts.sums(difference).diff().abs().sum(), statistics)
     if not return_bound:
         return error
-    width = cell_edges().diff().flip(0).to(cell.device)[cell]
-    spread = share.clamp(min=0.5)
-    slack = rest.abs() + inside * spread * (1 - spread) * (1 + width)
+    width = cell_edges().diff().flip(0).to(cuts.cell.device)[cuts.cell]
+    spread = cuts.share.clamp(min=0.5)
+    slack = ((1 - cuts.share) * difference[cuts.cell]).abs()
+    slack += cuts.inside * spread * (1 - spread) * (1 + width)
     return error, _mean(2 * slack.sum(), statistics)
 
 

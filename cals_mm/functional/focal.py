@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["focal_loss", "sample_dependent_gamma"]
+__all__ = ["focal_loss", "focal_weighted", "sample_dependent_gamma"]
 
 
 def focal_loss(
@@ -41,12 +41,40 @@ def focal_loss(
         tensor([0.3466])
     """
     entropy = F.cross_entropy(logits, target, reduction="none")
-    # 1 - p of the label without cancellation; a power below 1 has no finite slope at 0.
-    miss = -torch.expm1(-entropy)
     focus: float | Tensor = gamma
     if thresholds:
-        focus = sample_dependent_gamma(1 - miss.detach(), gamma, thresholds, gammas)
-    return miss.clamp(min=torch.finfo(miss.dtype).eps ** 2) ** focus * entropy
+        focus = sample_dependent_gamma((-entropy.detach()).exp(), gamma, thresholds, gammas)
+    return focal_weighted(entropy, focus)
+
+
+def focal_weighted(entropy: Tensor, gamma: float | Tensor) -> Tensor:
+    r"""Cross entropy with the factor of the focal, or of the inverse focal loss.
+
+    .. math:: -(1 - p)^\gamma \log p \;\text{ for } \gamma \ge 0, \qquad
+              -(1 + p)^{|\gamma|} \log p \;\text{ for } \gamma < 0
+
+    Args:
+        entropy: Cross entropies -log p >= 0, of any shape, float32 or float64.
+        gamma: Focus: a number >= 0, or one of either sign for each entropy.
+
+    Returns:
+        Tensor of the shape and dtype of ``entropy``.
+
+    Reference:
+        Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, Equation 4; Ghosh et al.,
+        AdaFocal, NeurIPS 2022 (arXiv 2211.11838), for the inverse focal loss.
+
+    Example:
+        >>> import math, torch
+        >>> focal_weighted(torch.full((2,), math.log(2)), torch.tensor([1.0, -1.0]))
+        tensor([0.3466, 1.0397])
+    """
+    # 1 - p without cancellation; a power below 1 has no finite slope at 0.
+    miss = -torch.expm1(-entropy)
+    base = miss.clamp(min=torch.finfo(miss.dtype).eps ** 2)
+    if isinstance(gamma, Tensor):
+        base, gamma = torch.where(gamma < 0, 2 - miss, base), gamma.abs()
+    return base**gamma * entropy
 
 
 def sample_dependent_gamma(

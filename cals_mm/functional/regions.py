@@ -7,7 +7,18 @@ from itertools import product
 import torch
 from torch import Tensor
 
-__all__ = ["boundary_pixels"]
+__all__ = ["boundary_pixels", "check_size"]
+
+
+def check_size(size: int) -> int:
+    """Return the edge of a neighbourhood, or say what is wrong with it.
+
+    Raises:
+        ValueError: If it is not odd and at least 3.
+    """
+    if isinstance(size, bool) or size != int(size) or size < 3 or size % 2 == 0:
+        raise ValueError(f"the neighbourhood's size must be odd and at least 3, got {size}")
+    return int(size)
 
 
 def boundary_pixels(target: Tensor, size: int = 3, ignore_index: int | None = -100) -> Tensor:
@@ -37,8 +48,7 @@ def boundary_pixels(target: Tensor, size: int = 3, ignore_index: int | None = -1
         >>> boundary_pixels(torch.tensor([[[0, 0, 0, 1]]]))
         tensor([[[False, False,  True,  True]]])
     """
-    if isinstance(size, bool) or size != int(size) or size < 3 or size % 2 == 0:
-        raise ValueError(f"the neighbourhood's size must be odd and at least 3, got {size}")
+    size = check_size(size)
     if target.ndim < 2:
         raise ValueError(
             f"labels of shape {tuple(target.shape)} have no neighbours: give (N, H, W)"

@@ -77,6 +77,7 @@ EXPECTED: dict[str, tuple[dict, Callable[[Tensor, Tensor], Tensor]]] = {
     "EntropyPenaltyLoss": ({"weight": 0.1}, partial(ecp, weight=0.1)),
     "BrierLoss": ({}, brier),
     "ACLSLoss": ({"margin": 2.0}, partial(acls, margin=2.0)),
+    "AdaFocalLoss": ({"gamma_init": 2.0}, partial(focal, gamma=2.0)),
     "PairwiseConstraintLoss": ({}, cpc),
 }
-LABELS_ONLY = {"SoftmaxFocalLoss", "FLSDLoss", "PairwiseConstraintLoss"}
+LABELS_ONLY = {"SoftmaxFocalLoss", "FLSDLoss", "AdaFocalLoss", "PairwiseConstraintLoss"}

@@ -1,0 +1,141 @@
+"""The focus of a focal loss, learned for each bin of the confidence."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from .confidence_statistics import ConfidenceStatistics
+
+__all__ = ["AdaptiveFocus"]
+
+
+class AdaptiveFocus(nn.Module):
+    r"""Gamma of AdaFocal: one for each of some bins of equally many validation samples.
+
+    After every validation, with the mean confidence C and the accuracy A of each bin b:
+
+    .. math::
+        \gamma_b \leftarrow \gamma_b\, e^{\pm r (C_b - A_b)},
+        \quad\text{+ where } \gamma_b > 0 \text{, else -;}
+
+    a bin that comes closer to 0 than the threshold changes the sign, to plus or minus the
+    threshold: from the focal to the inverse focal loss where it is under-confident, and back where
+    it is over-confident. All others are clipped to the bounds. The bins then are those of this
+    validation; a training sample belongs to a bin by the probability of its label. Gammas belong
+    to bins by rank: gamma b was learned on the b-th bin of the validation before.
+
+    All state is in buffers, so checkpoints carry it.
+
+    Args:
+        num_bins: Number of bins.
+        rate: r >= 0, how fast gamma follows the gap.
+        gamma_init: First gamma of each bin, not closer to 0 than the threshold.
+        gamma_min: Smallest gamma, <= -threshold.
+        gamma_max: Largest gamma, >= threshold.
+        threshold: Size of gamma at which it changes the sign, > 0.
+
+    Attributes:
+        gamma: (bins,) float.
+        edges: Confidences between the bins, (bins - 1,) float, equally spaced at first.
+        num_updates: Number of validations so far, () int64.
+
+    Raises:
+        ValueError: For an argument out of its range.
+
+    Reference:
+        Ghosh, Schaaf and Gormley, AdaFocal: Calibration-aware Adaptive Focal Loss, NeurIPS 2022
+        (arXiv 2211.11838), Section 5 and Algorithm 1.
+
+    Example:
+        >>> import torch
+        >>> focus = AdaptiveFocus(num_bins=1)
+        >>> statistics = focus.start_dual_epoch()
+        >>> statistics.update(torch.tensor([[0.0, 0.0]]), target=torch.tensor([1]))
+        >>> focus.step_(statistics)
+        >>> print(f"{focus.gamma.item():.4f}")  # exp(0.5 - 0)
+        1.6487
+    """
+
+    gamma: Tensor
+    edges: Tensor
+    num_updates: Tensor
+
+    def __init__(
+        self,
+        num_bins: int = 15,
+        rate: float = 1.0,
+        gamma_init: float = 1.0,
+        gamma_min: float = -2.0,
+        gamma_max: float = 20.0,
+        threshold: float = 0.2,
+    ) -> None:
+        super().__init__()
+        if isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1:
+            raise ValueError(f"num_bins must be a whole number of at least 1, got {num_bins!r}")
+        if not 0 <= rate < float("inf"):
+            raise ValueError(f"rate must be a finite number >= 0, got {rate}")
+        if not 0 < threshold <= min(gamma_max, -gamma_min) < float("inf"):
+            raise ValueError(
+                "need gamma_min <= -threshold < 0 < threshold <= gamma_max, got gamma_min "
+                f"{gamma_min}, threshold {threshold} and gamma_max {gamma_max}"
+            )
+        if not (gamma_min <= gamma_init <= gamma_max and abs(gamma_init) >= threshold):
+            raise ValueError(
+                f"gamma_init must be in [{gamma_min}, {gamma_max}] and at least {threshold} from "
+                f"0, got {gamma_init}"
+            )
+        self.num_bins = num_bins
+        self.rate = rate
+        self.gamma_min = gamma_min
+        self.gamma_max = gamma_max
+        self.threshold = threshold
+        self.register_buffer("gamma", torch.full((num_bins,), float(gamma_init)))
+        self.register_buffer("edges", torch.arange(1, num_bins) / num_bins)
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
+
+    def of(self, probability: Tensor) -> Tensor:
+        """Gamma of each sample by the probability of its label.
+
+        Args:
+            probability: Any shape, floating. A bin holds its lower edge.
+
+        Returns:
+            Tensor of the shape and dtype of ``probability``.
+        """
+        edges = self.edges.to(probability.dtype)
+        return self.gamma.to(probability.dtype)[torch.bucketize(probability, edges, right=True)]
+
+    def start_dual_epoch(self) -> ConfidenceStatistics:
+        """Statistics for one validation; they need nothing of the state."""
+        return ConfidenceStatistics()
+
+    @torch.no_grad()
+    def step_(self, statistics: ConfidenceStatistics) -> None:
+        """Update gammas and bins in place from the statistics of one validation.
+
+        Call ``statistics.all_reduce_()`` first where there are several processes. Without any
+        sample nothing changes and a warning is given; a bin without samples keeps its gamma.
+        """
+        if not statistics.count:
+            warnings.warn(
+                "the validation had no valid sample: gammas stay as they are", stacklevel=2
+            )
+            return
+        bins = statistics.bins(self.num_bins)
+        gap = torch.where(bins.samples > 0, bins.confidence - bins.accuracy, 0)
+        gamma = self.gamma.double().cpu()
+        moved = gamma * (self.rate * gamma.sign() * gap).exp()
+        turned = -gamma.sign() * self.threshold
+        moved = torch.where(
+            moved.abs() < self.threshold, turned, moved.clamp(self.gamma_min, self.gamma_max)
+        )
+        self.gamma.copy_(moved)
+        self.edges.copy_(bins.edges)
+        self.num_updates += 1
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"num_bins={self.num_bins}, rate={self.rate}"

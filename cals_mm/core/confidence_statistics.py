@@ -1,0 +1,85 @@
+"""Running sums over one validation, from which confidence and accuracy of any bins follow."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cals_mm.functional.calibration_bins import NUM_CELLS
+from cals_mm.functional.calibration_pass import calibration_statistics
+from cals_mm.functional.equal_mass import EqualMassBins, equal_mass_bins
+
+from ._reduce import sum_over_processes_
+from .dual_statistics import NonFiniteLogitsError
+
+__all__ = ["ConfidenceStatistics"]
+
+
+class ConfidenceStatistics:
+    """Samples, correct samples and confidences in the cells of a fine grid of the confidence.
+
+    The memory is that of the grid, 24,578 cells, whatever the number of samples; int64 counts and
+    float64 sums make parts of a data set add up to the whole.
+
+    Example:
+        >>> import torch
+        >>> statistics = ConfidenceStatistics()
+        >>> statistics.update(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), target=torch.tensor([0, 0]))
+        >>> int(statistics.count), statistics.bins(2).accuracy.tolist()
+        (2, [0.0, 1.0])
+    """
+
+    def __init__(self) -> None:
+        self.cell_count = torch.zeros(NUM_CELLS, dtype=torch.int64)
+        self.cell_correct = torch.zeros(NUM_CELLS, dtype=torch.int64)
+        self.cell_confidence = torch.zeros(NUM_CELLS, dtype=torch.float64)
+
+    @property
+    def count(self) -> Tensor:
+        """Number of samples, () int64."""
+        return self.cell_count.sum()
+
+    def update(
+        self, logits: Tensor, mask: Tensor | None = None, target: Tensor | None = None
+    ) -> None:
+        """Add a batch.
+
+        Args:
+            logits: (N, K) or (N, K, ...), any floating dtype.
+            mask: (N, ...) bool of the samples that count; None: all.
+            target: Labels (N, ...) int64, needed.
+
+        Raises:
+            ValueError: If labels are missing, or shapes do not fit.
+            NonFiniteLogitsError: If a logit that counts is NaN or infinite. The sums then stay
+                as they were.
+        """
+        if target is None:
+            raise ValueError("the accuracy needs labels: pass target")
+        ignored = None if mask is None else -1
+        if mask is not None:
+            target = target.masked_fill(~mask, -1)
+        # One bin: of the sums, only those of the fine cells are of use here.
+        sums = calibration_statistics(logits, target, num_bins=1, ignore_index=ignored)
+        if sums.nonfinite:
+            raise NonFiniteLogitsError(
+                "validation logits hold NaN or Inf: look for a diverged loss (lower the learning "
+                "rate, clip gradients) or an overflow of half precision"
+            )
+        self.cell_count += sums.cell_count.cpu()
+        self.cell_correct += sums.cell_correct.cpu()
+        self.cell_confidence += sums.cell_confidence.cpu()
+
+    def reset_(self) -> None:
+        """Forget all samples."""
+        for tensor in (self.cell_count, self.cell_correct, self.cell_confidence):
+            tensor.zero_()
+
+    def all_reduce_(self) -> ConfidenceStatistics:
+        """Add up the sums of all processes; without a process group nothing happens."""
+        sum_over_processes_((self.cell_count, self.cell_correct, self.cell_confidence))
+        return self
+
+    def bins(self, num_bins: int) -> EqualMassBins:
+        """Confidence and accuracy of so many bins of equally many samples."""
+        return equal_mass_bins(self.cell_count, self.cell_correct, self.cell_confidence, num_bins)

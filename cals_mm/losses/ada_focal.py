@@ -1,0 +1,121 @@
+"""Focal loss whose focus follows the calibration on the validation set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from cals_mm.core import AdaptiveFocus, ConfidenceStatistics
+from cals_mm.functional.focal import focal_weighted
+from cals_mm.functional.samples import Samples
+
+from ._baseline import BaselineLoss
+from ._validated import ValidatedLoss
+
+__all__ = ["AdaFocalLoss"]
+
+
+class FocusParts(NamedTuple):
+    """What a loss value is made of: detached scalars for logging."""
+
+    cross_entropy: Tensor
+    """Cross entropy, averaged over the samples that count."""
+    gamma: Tensor
+    """Mean gamma of the samples that count."""
+
+
+@MODELS.register_module()
+class AdaFocalLoss(BaselineLoss, ValidatedLoss):
+    r"""Focal loss with one gamma for each bin of the confidence (AdaFocal).
+
+    .. math:: L = -(1 - p_y)^{\gamma} \log p_y \;\text{ for } \gamma > 0, \qquad
+              L = -(1 + p_y)^{|\gamma|} \log p_y \;\text{ for } \gamma < 0
+
+    with the gamma of the bin that :math:`p_y`, the probability of the label, lies in. Gammas and
+    bins are buffers of ``self.focus`` (:class:`cals_mm.core.AdaptiveFocus`, which has the update);
+    ``CALSMultiplierHook`` updates them after every validation, from confidence and accuracy of
+    the predicted class.
+
+    Args:
+        num_bins: Number of bins of equally many validation samples.
+        rate: How fast gamma follows the gap of confidence and accuracy.
+        gamma_init: First gamma of each bin.
+        gamma_min: Smallest gamma.
+        gamma_max: Largest gamma.
+        threshold: Size of gamma at which focal and inverse focal loss change places.
+        loss_weight: Factor of the loss.
+        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
+            sample counts.
+        loss_name: Name in the log; it must contain 'loss' to be optimised.
+
+    Raises:
+        ValueError: For an argument out of its range.
+
+    Reference:
+        Ghosh, Schaaf and Gormley, AdaFocal: Calibration-aware Adaptive Focal Loss, NeurIPS 2022
+        (arXiv 2211.11838); the defaults are the paper's.
+
+    Example:
+        >>> import torch
+        >>> loss = AdaFocalLoss()
+        >>> loss(torch.zeros(1, 2), torch.tensor([0]))
+        tensor(0.3466)
+    """
+
+    soft_targets = False
+    learned = "gammas"
+
+    def __init__(
+        self,
+        num_bins: int = 15,
+        rate: float = 1.0,
+        gamma_init: float = 1.0,
+        gamma_min: float = -2.0,
+        gamma_max: float = 20.0,
+        threshold: float = 0.2,
+        loss_weight: float = 1.0,
+        ignore_index: int | None = -100,
+        loss_name: str = "loss_adafocal",
+    ) -> None:
+        super().__init__(loss_weight, ignore_index, loss_name)
+        self.focus = AdaptiveFocus(num_bins, rate, gamma_init, gamma_min, gamma_max, threshold)
+
+    def sample_loss(self, samples: Samples) -> Tensor:
+        """Focal loss of each sample."""
+        entropy, gamma = self._entropy_and_gamma(samples)
+        return focal_weighted(entropy, gamma)
+
+    def batch_loss(
+        self, samples: Samples, weight: Tensor | None, avg_factor: float | Tensor | None
+    ) -> Tensor:
+        """Mean focal loss."""
+        self.require_hook()
+        entropy, gamma = self._entropy_and_gamma(samples)
+        if self.training:
+            self.last_parts = FocusParts(samples.mean(entropy.detach()), samples.mean(gamma))
+        return samples.mean(focal_weighted(entropy, gamma), weight, avg_factor)
+
+    def _entropy_and_gamma(self, samples: Samples) -> tuple[Tensor, Tensor]:
+        entropy = F.cross_entropy(samples.logits, samples.target, reduction="none")
+        return entropy, self.focus.of((-entropy.detach()).exp())
+
+    def start_dual_epoch(self) -> ConfidenceStatistics:
+        """Statistics for one validation."""
+        return self.focus.start_dual_epoch()
+
+    def step_(self, statistics: ConfidenceStatistics) -> None:
+        """Update gammas and bins in place."""
+        self.focus.step_(statistics)
+
+    def curves(self) -> dict[str, Tensor]:
+        """Gammas, (bins,), and the confidences between the bins, (bins - 1,)."""
+        return {"gamma": self.focus.gamma, "edge": self.focus.edges}
+
+    def entry_names(self, curve: str) -> Sequence[str]:
+        """Numbers of the bins in the order of confidence, from 0; an edge has the bin above."""
+        first = 1 if curve == "edge" else 0
+        return [f"bin {number}" for number in range(first, self.focus.num_bins)]
