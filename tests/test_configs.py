@@ -8,7 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, init_default_scope
 
-from cals_mm import CALSMultiplierHook
+from cals_mm import CALSLoss, CALSMultiplierHook
+from cals_mm.core import HeuristicRule
 from cals_mm.losses import ValidatedLoss
 
 ROOT = Path(__file__).parents[1] / "configs"
@@ -20,6 +21,8 @@ LOSSES = {
     "adafocal": "AdaFocalLoss",
     "brier": "BrierLoss",
     "cals": "CALSLoss",
+    "cals_adaptive": "CALSLoss",
+    "cals_hr": "CALSLoss",
     "ce": "CrossEntropyLoss",
     "cpc": "PairwiseConstraintLoss",
     "crac": "CRaCLoss",
@@ -54,11 +57,15 @@ def test_builds(path: Path) -> None:
         segmentation = cfg.default_scope == "mmseg"
         loss = model.decode_head.loss_decode if segmentation else model.head.loss_module
         assert type(loss).__name__ == LOSSES[path.parent.name]
-    losses = [module for module in model.modules() if isinstance(module, ValidatedLoss)]
+    followers = [module for module in model.modules() if isinstance(module, ValidatedLoss)]
     hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
-    follows = path.parent.name.startswith(("adafocal", "cals", "crac"))
-    assert bool(losses) == follows
-    assert any(isinstance(hook, CALSMultiplierHook) for hook in hooks) == follows
+    rules = [loss.rule for loss in followers if isinstance(loss, CALSLoss)]
+    method = path.parent.name
+    assert bool(rules) == method.startswith("cals")
+    assert any(isinstance(rule, HeuristicRule) for rule in rules) == (method == "cals_hr")
+    assert any(rule.adaptive_margin for rule in rules) == (method == "cals_adaptive")
+    assert bool(followers) == method.startswith(("adafocal", "cals", "crac"))
+    assert any(isinstance(hook, CALSMultiplierHook) for hook in hooks) == bool(followers)
     for hook in cfg.default_hooks.values():
         HOOKS.build(hook)
     for split in ("train", "val", "test"):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cals_mm.functional.cals_loss import cals_loss
 from cals_mm.functional.penalty import check_penalty
-from cals_mm.functional.violation import check_margin, margin_violation
 
+from .adaptive_margin import AdaptiveMargin, MarginStatistics
 from .dual_statistics import DualStatistics
+from .margin_rule import MarginRule, check_interval
 
 __all__ = ["AugmentedLagrangian"]
 
 
-class AugmentedLagrangian(nn.Module):
+class AugmentedLagrangian(MarginRule):
     r"""Augmented Lagrangian of the class-wise margin constraints.
 
     After every validation, with the multipliers and rho that held during it:
@@ -30,7 +28,9 @@ class AugmentedLagrangian(nn.Module):
 
     Args:
         num_classes: K >= 2.
-        margin: Largest admissible logit distance, in logit units.
+        margin: Largest admissible logit distance, in logit units, or an :class:`AdaptiveMargin`.
+            That moves last, after multipliers and rho; the previous violation is then put in
+            units of the new margin, and the multipliers stay as they are.
         penalty: 'phr', 'p2', 'p3' or 'relu'.
         lambda_min: Smallest and first value of the multipliers, > 0.
         lambda_max: Largest value of the multipliers.
@@ -65,15 +65,13 @@ class AugmentedLagrangian(nn.Module):
         [0.0, 2.0]
     """
 
-    multipliers: Tensor
     rho: Tensor
     previous_violation: Tensor
-    num_updates: Tensor
 
     def __init__(
         self,
         num_classes: int,
-        margin: float = 10.0,
+        margin: float | AdaptiveMargin = 10.0,
         penalty: str = "phr",
         lambda_min: float = 1e-6,
         lambda_max: float = 1e6,
@@ -84,79 +82,48 @@ class AugmentedLagrangian(nn.Module):
         growth_factor: float = 1.2,
         violation_tolerance: float = 0.9,
     ) -> None:
-        super().__init__()
-        if not isinstance(num_classes, int) or num_classes < 2:
-            raise ValueError(f"num_classes must be an integer of at least 2, got {num_classes!r}")
-        if not 0 < lambda_min <= lambda_max:
-            raise ValueError(
-                f"lambda_min and lambda_max must satisfy 0 < lambda_min <= lambda_max, "
-                f"got {lambda_min} and {lambda_max}"
-            )
+        super().__init__(
+            num_classes,
+            margin,
+            check_penalty(penalty),
+            lambda_min,
+            lambda_min,
+            lambda_max,
+            lambda_interval,
+        )
         if not 0 < rho_init <= rho_max:
             raise ValueError(
                 f"rho_init and rho_max must satisfy 0 < rho_init <= rho_max, "
                 f"got {rho_init} and {rho_max}"
             )
-        for name, interval in (
-            ("lambda_interval", lambda_interval),
-            ("rho_interval", rho_interval),
-        ):
-            if not isinstance(interval, int) or interval < 1:
-                raise ValueError(f"{name} must be a whole number of validations, got {interval!r}")
+        check_interval("rho_interval", rho_interval)
         if not growth_factor > 1:
             raise ValueError(f"growth_factor must be greater than 1, got {growth_factor}")
         if not 0 < violation_tolerance <= 1:
             raise ValueError(f"violation_tolerance must be in (0, 1], got {violation_tolerance}")
-        self.num_classes = num_classes
-        self.margin = check_margin(margin)
-        self.penalty_kind = check_penalty(penalty)
-        self.lambda_min = lambda_min
-        self.lambda_max = lambda_max
-        self.lambda_interval = lambda_interval
         self.rho_init = rho_init
         self.rho_max = rho_max
         self.rho_interval = rho_interval
         self.growth_factor = growth_factor
         self.violation_tolerance = violation_tolerance
-        self.register_buffer("multipliers", torch.full((num_classes,), float(lambda_min)))
         self.register_buffer("rho", torch.full((num_classes,), float(rho_init)))
         self.register_buffer("previous_violation", torch.zeros(num_classes))
-        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
 
-    def violation(self, logits: Tensor) -> Tensor:
-        """Normalised violation h, of the shape of ``logits`` (N, K, ...)."""
-        return margin_violation(logits, self.margin)
+    def coefficients(self) -> tuple[Tensor, Tensor]:
+        """Multipliers and rho."""
+        return self.multipliers, self.rho
 
-    def penalty(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Mean of the penalty over the samples that count and over classes.
-
-        Args:
-            logits: (N, K) or (N, K, ...) floating; halves are computed in float32.
-            mask: (N, ...) bool of the samples that count; None: all.
-
-        Returns:
-            Scalar; 0 where no sample counts.
-        """
-        shape = (logits.shape[0], *logits.shape[2:])
-        target = torch.zeros(shape, dtype=torch.int64, device=logits.device)
-        if mask is not None:
-            target = target.masked_fill(~mask, -100)
-        # An infinite divisor leaves nothing of the cross entropy, so any label will do.
-        penalty = cals_loss(
-            logits,
-            target,
-            self.multipliers,
-            self.rho,
-            self.margin,
-            kind=self.penalty_kind,
-            avg_factor=float("inf"),
-        )
-        assert isinstance(penalty, Tensor)
-        return penalty
+    def curves(self) -> dict[str, Tensor]:
+        """Multipliers and rho, (K,) each, and the margin () where it moves."""
+        curves = {"lambda": self.multipliers, "rho": self.rho}
+        if self.adaptive_margin is not None:
+            curves["margin"] = self.adaptive_margin.margin
+        return curves
 
     def start_dual_epoch(self) -> DualStatistics:
-        """Statistics for one validation, under the present multipliers and rho."""
-        return DualStatistics(
+        """Statistics for one validation, under the present multipliers, rho and margin."""
+        statistics = DualStatistics if self.adaptive_margin is None else MarginStatistics
+        return statistics(
             self.multipliers,
             self.rho,
             self.margin,
@@ -165,21 +132,8 @@ class AugmentedLagrangian(nn.Module):
             self.lambda_max,
         )
 
-    @torch.no_grad()
-    def step_(self, statistics: DualStatistics) -> None:
-        """Update multipliers, then rho, in place from the statistics of one validation.
-
-        Call ``statistics.all_reduce_()`` first where there are several processes. Without any
-        sample nothing changes and a warning is given.
-        """
-        if int(statistics.count) == 0:
-            warnings.warn(
-                "the validation had no valid sample: multipliers and rho stay as they are",
-                stacklevel=2,
-            )
-            return
+    def _update_(self, statistics: DualStatistics, validation: int) -> None:
         device = self.multipliers.device
-        validation = int(self.num_updates) + 1
         if validation % self.lambda_interval == 0:
             derivative = statistics.mean_derivative.clamp(self.lambda_min, self.lambda_max)
             self.multipliers.copy_(derivative)
@@ -189,9 +143,9 @@ class AugmentedLagrangian(nn.Module):
             grow = violation > self.violation_tolerance * before
             grown = (self.rho * self.growth_factor).clamp(self.rho_init, self.rho_max)
             self.rho.copy_(torch.where(grow.to(device), grown, self.rho))
+        if self.adaptive_margin is not None:
+            assert isinstance(statistics, MarginStatistics)
+            self.adaptive_margin.step_(statistics.gap, statistics.reach)
+            # Mean of (d - m) / m at the new margin, exactly: it is linear in d.
+            violation = (violation + 1) * (statistics.margin / self.margin) - 1
         self.previous_violation.copy_(violation)
-        self.num_updates.fill_(validation)
-
-    def extra_repr(self) -> str:
-        """What ``print`` shows."""
-        return f"num_classes={self.num_classes}, margin={self.margin}, penalty={self.penalty_kind}"

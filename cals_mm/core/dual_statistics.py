@@ -110,7 +110,7 @@ class DualStatistics:
 
     def reset_(self) -> None:
         """Forget all samples; the frozen multipliers and rho stay."""
-        for tensor in (self.count, self.sum_derivative, self.sum_violation):
+        for tensor in self._sums():
             tensor.zero_()
 
     def all_reduce_(self) -> DualStatistics:
@@ -118,8 +118,11 @@ class DualStatistics:
 
         The sums are float64 and the counts int64, so N processes give what one gives.
         """
-        sum_over_processes_((self.count, self.sum_derivative, self.sum_violation))
+        sum_over_processes_(self._sums())
         return self
+
+    def _sums(self) -> tuple[Tensor, ...]:
+        return self.count, self.sum_derivative, self.sum_violation
 
     @property
     def mean_derivative(self) -> Tensor:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from cals_mm.core import AugmentedLagrangian, DualStatistics
+from cals_mm.core import AugmentedLagrangian, DualStatistics, MarginRule
 from cals_mm.functional.cals_loss import CLASS_REDUCTIONS, LossParts, cals_loss
 
+from ._rules import build_rule
 from ._validated import ValidatedLoss
 
 __all__ = ["CALSLoss"]
@@ -22,8 +23,8 @@ __all__ = ["CALSLoss"]
 class CALSLoss(ValidatedLoss):
     """Cross entropy, or a loss of the user's, plus the class-adaptive margin penalty.
 
-    The multipliers are buffers of ``self.lagrangian``; ``CALSMultiplierHook`` updates them after
-    every validation.
+    The multipliers are buffers of ``self.rule``, in checkpoints under ``lagrangian``, or
+    ``heuristic`` for that rule; ``CALSMultiplierHook`` updates them after every validation.
 
     Args:
         num_classes: K, the number of output channels.
@@ -50,9 +51,15 @@ class CALSLoss(ValidatedLoss):
             constrain ignored pixels too, as the authors' code does; the cross entropy still
             leaves out what the head ignores.
         loss_name: Name in the log; it must contain 'loss' to be optimised.
+        rule: 'augmented_lagrangian', or 'heuristic' (CALS-HR), for which the arguments from
+            ``penalty`` to ``violation_tolerance`` are refused; ``dict(type='heuristic', ...)``
+            takes options of :class:`~cals_mm.core.HeuristicRule`.
+        adaptive_margin: Options of :class:`~cals_mm.core.AdaptiveMargin`, ``dict()`` for its
+            defaults: ``margin`` is then the first margin. None: a fixed margin.
 
     Raises:
         ValueError: For an argument out of its range.
+        TypeError: For an option that the rule or the adaptive margin does not have.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088).
@@ -63,6 +70,8 @@ class CALSLoss(ValidatedLoss):
         >>> loss(torch.zeros(2, 3), torch.tensor([0, 2])).shape
         torch.Size([])
     """
+
+    lagrangian: AugmentedLagrangian
 
     def __init__(
         self,
@@ -85,6 +94,8 @@ class CALSLoss(ValidatedLoss):
         label_smoothing: float = 0.0,
         ignore_index: int | None = -100,
         loss_name: str = "loss_cals",
+        rule: str | Mapping[str, Any] = "augmented_lagrangian",
+        adaptive_margin: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(ignore_index)
         if class_reduction not in CLASS_REDUCTIONS:
@@ -99,19 +110,20 @@ class CALSLoss(ValidatedLoss):
             raise ValueError(
                 f"class_weight has {len(class_weight)} values for {num_classes} classes"
             )
-        self.lagrangian = AugmentedLagrangian(
-            num_classes,
-            margin,
-            penalty,
-            lambda_min=lambda_min,
-            lambda_max=lambda_max,
-            lambda_interval=lambda_interval,
-            rho_init=rho_init,
-            rho_max=rho_max,
-            rho_interval=rho_interval,
-            growth_factor=growth_factor,
-            violation_tolerance=violation_tolerance,
-        )
+        options = {
+            "penalty": penalty,
+            "lambda_min": lambda_min,
+            "lambda_max": lambda_max,
+            "lambda_interval": lambda_interval,
+            "rho_init": rho_init,
+            "rho_max": rho_max,
+            "rho_interval": rho_interval,
+            "growth_factor": growth_factor,
+            "violation_tolerance": violation_tolerance,
+        }
+        built = build_rule(rule, num_classes, margin, adaptive_margin, options)
+        self._rule = "lagrangian" if isinstance(built, AugmentedLagrangian) else "heuristic"
+        self.add_module(self._rule, built)
         self.base_loss = None if base_loss is None else MODELS.build(base_loss)
         self.loss_weight = loss_weight
         self.penalty_weight = penalty_weight
@@ -176,17 +188,23 @@ class CALSLoss(ValidatedLoss):
         self.last_parts = parts if self.training else None
         return loss if self.loss_weight == 1 else self.loss_weight * loss
 
+    @property
+    def rule(self) -> MarginRule:
+        """What holds the multipliers and moves them."""
+        return cast(MarginRule, self.get_submodule(self._rule))
+
     def start_dual_epoch(self) -> DualStatistics:
-        """Statistics for one validation, under the present multipliers and rho."""
-        return self.lagrangian.start_dual_epoch()
+        """Statistics for one validation, under the present state."""
+        statistics: DualStatistics = self.rule.start_dual_epoch()
+        return statistics
 
     def step_(self, statistics: DualStatistics) -> None:
-        """Update multipliers and rho in place."""
-        self.lagrangian.step_(statistics)
+        """Update the multipliers, and what else the rule moves, in place."""
+        self.rule.step_(statistics)
 
     def curves(self) -> dict[str, Tensor]:
-        """Multipliers and rho, (K,) each."""
-        return {"lambda": self.lagrangian.multipliers, "rho": self.lagrangian.rho}
+        """Multipliers (K,), then what else moves: rho (K,), the margin ()."""
+        return self.rule.curves()
 
     def _ranking(
         self, logits: Tensor, target: Tensor, ignore_index: int | None, **kwargs: Any
@@ -217,10 +235,9 @@ class CALSLoss(ValidatedLoss):
         loss = cals_loss(
             logits,
             target,
-            self.lagrangian.multipliers,
-            self.lagrangian.rho,
-            self.lagrangian.margin,
-            kind=self.lagrangian.penalty_kind,
+            *self.rule.coefficients(),
+            self.rule.margin,
+            kind=self.rule.penalty_kind,
             ignore_index=ignore_index,
             class_weight=self.class_weight,
             label_smoothing=self.label_smoothing,

@@ -196,3 +196,49 @@ def test_unknown_arguments_are_refused() -> None:
         make()(torch.zeros(2, 4), torch.tensor([0, 1]), wieght=None)
     with pytest.raises(ValueError, match="reduction_override='sum'"):
         make()(torch.zeros(2, 4), torch.tensor([0, 1]), reduction_override="sum")
+
+
+def test_the_heuristic_rule_has_its_own_options_and_state() -> None:
+    loss = CALSLoss(4, margin=2.0, rule=dict(type="heuristic", lambda_init=0.3))
+    logits = 4 * torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    target = torch.arange(6) % 4
+    distance = logits.amax(1, keepdim=True) - logits
+    expected = F.cross_entropy(logits, target) + 0.3 * (distance - 2).clamp(min=0).mean()
+    torch.testing.assert_close(loss(logits, target), expected)
+    assert "heuristic.previous_score" in loss.state_dict()
+    assert loss.curves().keys() == {"lambda"}
+    assert CALSLoss(4).state_dict().keys() == {
+        f"lagrangian.{name}" for name in ("multipliers", "rho", "previous_violation", "num_updates")
+    }
+
+
+def test_an_adaptive_margin_is_that_of_the_loss() -> None:
+    loss = CALSLoss(4, margin=5.0, adaptive_margin=dict(gain=2.0))
+    logits = 8 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    target = torch.arange(50) % 4
+    statistics = loss.start_dual_epoch()
+    statistics.update(logits, None, target)
+    loss.step_(statistics)
+    assert loss.rule.margin < 4.0
+    assert float(loss.curves()["margin"]) == loss.rule.margin
+    fixed = CALSLoss(4, margin=loss.rule.margin)
+    fixed.lagrangian.multipliers.copy_(loss.lagrangian.multipliers)
+    assert torch.equal(loss(logits, target), fixed(logits, target))
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        (dict(rule="hand"), ValueError, "'augmented_lagrangian' or 'heuristic', got 'hand'"),
+        (dict(rule=dict(type="heuristic", rho_max=2)), TypeError, "has no option 'rho_max'"),
+        (dict(rule="heuristic", rho_max=2.0), TypeError, "rho_max belong to rule='augmented_lag"),
+        (dict(rule=dict(type="augmented_lagrangian", a=1)), TypeError, "options beside it"),
+        (dict(rule="heuristic", adaptive_margin={}), ValueError, "adaptive_margin needs rule="),
+        (dict(adaptive_margin=dict(gian=3.0)), TypeError, "adaptive_margin has no option 'gian'"),
+        (dict(adaptive_margin=dict(start=3.0)), TypeError, "adaptive_margin has no option 'start'"),
+        (dict(adaptive_margin=dict(gain=-1.0)), ValueError, "gain must be positive"),
+    ],
+)
+def test_options_of_another_rule_are_refused(arguments: dict, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        CALSLoss(4, **arguments)

@@ -1,0 +1,147 @@
+"""What every rule for the multipliers of the margin constraints has in common."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cals_mm.functional.cals_loss import cals_loss
+from cals_mm.functional.violation import check_margin, margin_violation
+
+from .adaptive_margin import AdaptiveMargin
+
+__all__ = ["MarginRule", "check_interval"]
+
+
+class MarginRule(nn.Module):
+    """Class-wise multipliers of the margin constraints, and a rule that moves them.
+
+    A subclass says how the multipliers weigh the penalty (:meth:`coefficients`), what a validation
+    has to sum up (:meth:`start_dual_epoch`) and how that moves them (:meth:`_update_`).
+
+    Args:
+        num_classes: K >= 2.
+        margin: Largest admissible logit distance, in logit units, or what adapts it.
+        penalty_kind: Penalty function of :func:`cals_mm.functional.cals_loss`.
+        lambda_init: First value of the multipliers.
+        lambda_min: Smallest value of the multipliers, > 0.
+        lambda_max: Largest value of the multipliers.
+        lambda_interval: Multipliers change at every ``lambda_interval``-th validation, counted
+            from 1.
+
+    Raises:
+        ValueError: For an argument out of its range.
+    """
+
+    multipliers: Tensor
+    num_updates: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        margin: float | AdaptiveMargin,
+        penalty_kind: str,
+        lambda_init: float,
+        lambda_min: float,
+        lambda_max: float,
+        lambda_interval: int,
+    ) -> None:
+        super().__init__()
+        if not isinstance(num_classes, int) or num_classes < 2:
+            raise ValueError(f"num_classes must be an integer of at least 2, got {num_classes!r}")
+        if not 0 < lambda_min <= lambda_max:
+            raise ValueError(
+                f"lambda_min and lambda_max must satisfy 0 < lambda_min <= lambda_max, "
+                f"got {lambda_min} and {lambda_max}"
+            )
+        check_interval("lambda_interval", lambda_interval)
+        self.num_classes = num_classes
+        self.adaptive_margin = margin if isinstance(margin, AdaptiveMargin) else None
+        self._margin = 0.0 if isinstance(margin, AdaptiveMargin) else check_margin(margin)
+        self.penalty_kind = penalty_kind
+        self.lambda_min = lambda_min
+        self.lambda_max = lambda_max
+        self.lambda_interval = lambda_interval
+        self.register_buffer("multipliers", torch.full((num_classes,), float(lambda_init)))
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def margin(self) -> float:
+        """Largest admissible logit distance now, in logit units."""
+        return self._margin if self.adaptive_margin is None else self.adaptive_margin.value
+
+    def coefficients(self) -> tuple[Tensor, Tensor]:
+        """Multipliers and rho, (K,) each, as the penalty function takes them."""
+        raise NotImplementedError
+
+    def start_dual_epoch(self) -> Any:
+        """Statistics for one validation, under the present state."""
+        raise NotImplementedError
+
+    def curves(self) -> dict[str, Tensor]:
+        """State to log: the multipliers, and whatever else moves."""
+        raise NotImplementedError
+
+    def violation(self, logits: Tensor) -> Tensor:
+        """Normalised violation h, of the shape of ``logits`` (N, K, ...)."""
+        return margin_violation(logits, self.margin)
+
+    def penalty(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Mean of the penalty over the samples that count and over classes.
+
+        Args:
+            logits: (N, K) or (N, K, ...) floating; halves are computed in float32.
+            mask: (N, ...) bool of the samples that count; None: all.
+
+        Returns:
+            Scalar; 0 where no sample counts.
+        """
+        shape = (logits.shape[0], *logits.shape[2:])
+        target = torch.zeros(shape, dtype=torch.int64, device=logits.device)
+        if mask is not None:
+            target = target.masked_fill(~mask, -100)
+        # An infinite divisor leaves nothing of the cross entropy, so any label will do.
+        penalty = cals_loss(
+            logits,
+            target,
+            *self.coefficients(),
+            self.margin,
+            kind=self.penalty_kind,
+            avg_factor=float("inf"),
+        )
+        assert isinstance(penalty, Tensor)
+        return penalty
+
+    @torch.no_grad()
+    def step_(self, statistics: Any) -> None:
+        """Move the state in place by the statistics of one validation.
+
+        Call ``statistics.all_reduce_()`` first where there are several processes. Without any
+        sample nothing changes and a warning is given.
+        """
+        if int(statistics.count) == 0:
+            warnings.warn(
+                "the validation had no valid sample: the multipliers stay as they are",
+                stacklevel=2,
+            )
+            return
+        validation = int(self.num_updates) + 1
+        self._update_(statistics, validation)
+        self.num_updates.fill_(validation)
+
+    def _update_(self, statistics: Any, validation: int) -> None:
+        """Move the state at the validation of this number, counted from 1."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows."""
+        return f"num_classes={self.num_classes}, margin={self.margin}, penalty={self.penalty_kind}"
+
+
+def check_interval(name: str, interval: int) -> None:
+    """Raise ``ValueError`` unless it is a number of validations."""
+    if not isinstance(interval, int) or interval < 1:
+        raise ValueError(f"{name} must be a whole number of validations, got {interval!r}")

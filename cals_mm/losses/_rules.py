@@ -1,0 +1,72 @@
+"""From the options of ``CALSLoss`` to the rule that moves its multipliers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from cals_mm.core import AdaptiveMargin, AugmentedLagrangian, HeuristicRule, MarginRule
+
+__all__ = ["build_rule"]
+
+
+def build_rule(
+    rule: str | Mapping[str, Any],
+    num_classes: int,
+    margin: float,
+    adaptive_margin: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+) -> MarginRule:
+    """Rule of the multipliers.
+
+    Args:
+        rule: 'augmented_lagrangian', 'heuristic', or dict(type='heuristic', ...) with options of
+            :class:`~cals_mm.core.HeuristicRule`.
+        num_classes: K.
+        margin: Largest admissible logit distance, in logit units; the first, where it adapts.
+        adaptive_margin: Options of :class:`~cals_mm.core.AdaptiveMargin`; None: a fixed margin.
+        options: Options of :class:`~cals_mm.core.AugmentedLagrangian`, at their defaults for other
+            rules.
+
+    Raises:
+        TypeError: For options that a rule does not have.
+        ValueError: For an unknown rule, or a value out of its range.
+    """
+    given = {"type": rule} if isinstance(rule, str) else dict(rule)
+    kind = given.pop("type", None)
+    if kind == "augmented_lagrangian":
+        if given:
+            raise TypeError(
+                f"rule='augmented_lagrangian' takes its options beside it: {sorted(given)}"
+            )
+        if adaptive_margin is not None:
+            adaptive = _check_options(AdaptiveMargin, adaptive_margin, {"start"}, "adaptive_margin")
+            return AugmentedLagrangian(num_classes, AdaptiveMargin(margin, **adaptive), **options)
+        return AugmentedLagrangian(num_classes, margin, **options)
+    if kind != "heuristic":
+        raise ValueError(f"rule must be 'augmented_lagrangian' or 'heuristic', got {kind!r}")
+    if adaptive_margin is not None:
+        raise ValueError(
+            "adaptive_margin needs rule='augmented_lagrangian': the heuristic compares violations "
+            "of one margin"
+        )
+    defaults = inspect.signature(AugmentedLagrangian).parameters
+    foreign = sorted(name for name, value in options.items() if value != defaults[name].default)
+    if foreign:
+        raise TypeError(
+            f"{', '.join(foreign)} belong to rule='augmented_lagrangian': give the options of the "
+            "heuristic as rule=dict(type='heuristic', ...)"
+        )
+    _check_options(HeuristicRule, given, {"num_classes", "margin"}, "rule='heuristic'")
+    return HeuristicRule(num_classes, margin, **given)
+
+
+def _check_options(
+    cls: type, options: Mapping[str, Any], reserved: set[str], name: str
+) -> Mapping[str, Any]:
+    known = set(inspect.signature(cls).parameters) - reserved
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise TypeError(f"{name} has no option {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    return options

@@ -1,0 +1,45 @@
+"""CALS-HR and the adaptive margin in whole runs: their state is in checkpoints and in the log."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny import train
+from tests.tiny_classifier import tiny_classifier
+
+LOSS = "model__head__loss__"
+RULES: dict[str, dict[str, Any]] = {
+    "heuristic": {LOSS + "rule": "heuristic", LOSS + "rho_interval": 10},
+    "adaptive": {LOSS + "adaptive_margin": dict(margin_min=0.01)},
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_resumed_equals_uninterrupted(tmp_path: Path, rule: str) -> None:
+    whole = train(tiny_classifier(tmp_path, 3, **RULES[rule])).model
+    cfg = tiny_classifier(tmp_path, 3, work_dir=str(tmp_path / "resumed"), **RULES[rule])
+    cfg.resume, cfg.load_from = True, str(tmp_path / "work" / "epoch_2.pth")
+    resumed = train(cfg).model
+    assert int(whole.head.loss_module.rule.num_updates) == 3
+    for key, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[key], value), key
+    assert resumed.head.loss_module.rule.margin == whole.head.loss_module.rule.margin
+    moved = whole.head.loss_module.curves()["lambda" if rule == "heuristic" else "margin"]
+    assert not (moved == (0.1 if rule == "heuristic" else torch.tensor(0.02))).all()
+
+
+def test_margin_is_logged_and_kept(tmp_path: Path) -> None:
+    cfg = tiny_classifier(tmp_path, **RULES["adaptive"])
+    cfg.custom_hooks = [dict(type="CALSMultiplierHook")]
+    cfg.vis_backends = [dict(type="LocalVisBackend")]
+    cfg.visualizer = dict(type="UniversalVisualizer", vis_backends=cfg.vis_backends)
+    runner = train(cfg)
+    (scalars,) = (tmp_path / "work").rglob("scalars.json")
+    assert '"cals/margin": ' in scalars.read_text()
+    assert list((tmp_path / "work").rglob("cals_multipliers*.png"))
+    history = torch.load(tmp_path / "work" / "epoch_2.pth", weights_only=False)["cals_history"]
+    assert history.keys() == {"steps", "multipliers", "rho", "margin"}
+    assert history["margin"].shape == (1,) and history["margin"][0] != 0.02
+    assert runner.model.head.loss_module.rule.margin != history["margin"][0]
