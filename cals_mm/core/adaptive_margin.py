@@ -128,7 +128,8 @@ class AdaptiveMargin(nn.Module):
         self.margin_max = margin_max
         self.headroom = headroom
         self.register_buffer("margin", torch.tensor(float(start)))
-        self.value = float(self.margin)
+        # As the buffer rounds it, and also where models are built without memory.
+        self.value = torch.tensor(float(start), device="cpu").item()
 
     @torch.no_grad()
     def step_(self, gap: float, reach: float) -> None:
