@@ -155,6 +155,18 @@ def test_sample_weights(name: str) -> None:
 
 
 @every_loss
+def test_as_the_base_loss_of_cals(name: str) -> None:
+    image, label, _, _ = pixels()
+    plain = cals_mm.CALSLoss(num_classes=5, margin=2.0)
+    loss = cals_mm.CALSLoss(num_classes=5, margin=2.0, base_loss=dict(EXPECTED[name][0], type=name))
+    for each in (plain, loss):
+        each.lagrangian.multipliers.fill_(0.5)
+    plain(image, label, ignore_index=255)
+    expected = make(name)(image, label, ignore_index=255) + plain.last_parts.penalty
+    torch.testing.assert_close(loss(image, label, ignore_index=255), expected)
+
+
+@every_loss
 @pytest.mark.parametrize("scope", [None, "mmengine", "mmseg", "mmpretrain"])
 def test_every_scope_finds_it(name: str, scope: str | None) -> None:
     import mmpretrain.models  # noqa: F401
