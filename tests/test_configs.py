@@ -14,6 +14,10 @@ from cals_mm.losses import ValidatedLoss
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.parts)
+PLAIN = [path for path in CONFIGS if path.parent.name == "ce"]
+METHODS = [path for path in CONFIGS if path.parent.name != "ce"]
+# Methods change the loss and its hook alone, so two models of theirs stand for all.
+BUILT = PLAIN + [p for p in METHODS if p.name in ("deeplabv3_demo.py", "resnet_digits-lt.py")]
 
 # What each folder's configs train the prediction with; cross entropy is the framework's own.
 LOSSES = {
@@ -40,13 +44,17 @@ def innermost(dataset: dict) -> dict:
     return innermost(dataset["dataset"]) if "dataset" in dataset else dataset
 
 
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
 def load(path: Path) -> Config:
     cfg = Config.fromfile(path)
     init_default_scope(cfg.get("default_scope", "mmengine"))
     return cfg
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", BUILT, ids=name_of)
 def test_builds(path: Path) -> None:
     cfg = load(path)
     # Weights are not fetched in a test; init_weights is what would fetch them. mmpretrain computes
@@ -80,7 +88,30 @@ def test_builds(path: Path) -> None:
             METRICS.build(metric)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+def take_loss(cfg: Config) -> tuple[dict, int]:
+    """Remove the loss of the prediction from a config; it and its number of classes."""
+    head, key = cfg.model.get("decode_head"), "loss_decode"
+    if head is None:
+        head, key = cfg.model.head, "loss"
+    return head.pop(key), head.num_classes
+
+
+@pytest.mark.parametrize("path", METHODS, ids=name_of)
+def test_a_method_differs_from_cross_entropy_by_its_loss_and_hook_alone(path: Path) -> None:
+    cfg, plain = load(path), load(ROOT / "ce" / path.name)
+    config, num_classes = take_loss(cfg)
+    take_loss(plain)
+    loss = MODELS.build(config)
+    assert type(loss).__name__ == LOSSES[path.parent.name]
+    shape = (2, 2) if cfg.default_scope == "mmseg" else ()
+    logits, target = torch.zeros(2, num_classes, *shape), torch.zeros(2, *shape, dtype=torch.long)
+    assert loss(logits, target).isfinite()
+    if isinstance(loss, ValidatedLoss):
+        assert cfg.custom_hooks.pop()["type"] == "CALSMultiplierHook"
+    assert cfg.to_dict() == plain.to_dict()
+
+
+@pytest.mark.parametrize("path", PLAIN, ids=name_of)
 def test_multipliers_are_learned_on_neither_train_nor_test(path: Path) -> None:
     cfg = load(path)
     splits = [
