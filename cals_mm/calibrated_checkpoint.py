@@ -23,10 +23,13 @@ _OF_TRAINING = ("optimizer", "param_schedulers", "ema_state_dict", "message_hub"
 
 
 def default_name(checkpoint: str, method: str) -> str:
-    """The checkpoint's path with the method before its ending."""
-    path = Path(checkpoint.split("://")[-1]) if "://" in checkpoint else Path(checkpoint)
-    name = f"{path.stem}_{method}.pth"
-    return name if "://" in checkpoint else str(path.with_name(name))
+    """The checkpoint's path with the method before its name.
+
+    Not behind: what looks for the best or the last checkpoint of a run, by ``best_*.pth`` say,
+    shall not find this one.
+    """
+    folder, name = os.path.split(checkpoint)
+    return os.path.join("" if "://" in checkpoint else folder, f"{method}_{Path(name).stem}.pth")
 
 
 def folded_checkpoint(

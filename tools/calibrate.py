@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
         "--pixels", type=int, default=2000, metavar="N", help="pixels drawn from each image"
     )
     parser.add_argument(
-        "--out", metavar="NEW.pth", help="default: CHECKPOINT with the method in its name"
+        "--out", metavar="NEW.pth", help="default: beside CHECKPOINT, the method before its name"
     )
     parser.add_argument("--json", metavar="FILE.json", help="write scaling and figures here too")
     parser.add_argument("--no-test", action="store_true", help="do not run the test split")

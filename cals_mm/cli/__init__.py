@@ -6,7 +6,13 @@ from .config_file import check_test_split, load_config
 from .data_root import set_data_root
 from .devices import prepare_devices, rank
 from .errors import run
-from .held_out import batch_logits, held_out_logits, held_out_runner, ignored_label
+from .held_out import (
+    batch_logits,
+    held_out_logits,
+    held_out_runner,
+    ignored_label,
+    trained_runner,
+)
 from .precision import use_mixed_precision
 from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
@@ -15,6 +21,7 @@ from .work_dir import (
     default_work_dir,
     prepare_work_dir,
     refuse_to_overwrite,
+    write_bytes,
     write_json,
 )
 
@@ -41,6 +48,8 @@ __all__ = [
     "run",
     "set_data_root",
     "train_demo_from_scratch",
+    "trained_runner",
     "use_mixed_precision",
+    "write_bytes",
     "write_json",
 ]

@@ -15,14 +15,24 @@ from cals_mm.logits import keep_logits, logits_and_target
 
 from .runner import build_runner
 
-__all__ = ["batch_logits", "held_out_logits", "held_out_runner", "ignored_label"]
+__all__ = ["batch_logits", "held_out_logits", "held_out_runner", "ignored_label", "trained_runner"]
 
 _MAX_LOGITS = 2**28
 """Logits that are kept at most of label maps: 1 GiB in float32."""
 
 
+def trained_runner(cfg: Config, checkpoint: str) -> Runner:
+    """Runner of a config whose model holds the checkpoint's weights and is in evaluation mode."""
+    cfg.load_from, cfg.resume = None, False
+    runner = build_runner(cfg)
+    # Not the runner's own method: hooks such as EMAHook expect a run that has begun.
+    load_checkpoint(runner.model, checkpoint, map_location="cpu")
+    runner.model.eval()
+    return runner
+
+
 def held_out_runner(cfg: Config, checkpoint: str) -> Runner:
-    """Runner of a config whose model holds the checkpoint's weights and is in evaluation mode.
+    """:func:`trained_runner` of a config with a validation split.
 
     Raises:
         ValueError: If the config has no validation split.
@@ -30,12 +40,7 @@ def held_out_runner(cfg: Config, checkpoint: str) -> Runner:
     for key in ("val_dataloader", "val_evaluator", "val_cfg"):
         if cfg.get(key) is None:
             raise ValueError(f"the config has no {key}; set it to data held out of the training")
-    cfg.load_from, cfg.resume = None, False
-    runner = build_runner(cfg)
-    # Not the runner's own method: hooks such as EMAHook expect a run that has begun.
-    load_checkpoint(runner.model, checkpoint, map_location="cpu")
-    runner.model.eval()
-    return runner
+    return trained_runner(cfg, checkpoint)
 
 
 def ignored_label(model: nn.Module) -> int:

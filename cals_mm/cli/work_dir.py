@@ -16,6 +16,7 @@ __all__ = [
     "default_work_dir",
     "prepare_work_dir",
     "refuse_to_overwrite",
+    "write_bytes",
     "write_json",
 ]
 
@@ -76,13 +77,16 @@ def write_json(path: str, values: Any) -> None:
 
     NaN and infinite numbers, which JSON has no word for, become null; arrays become lists.
     """
+    text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Write a file that is either the old or the complete new one, whenever it is read."""
     folder = os.path.dirname(os.path.abspath(path))
     check_writable(folder)
-    text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False) + "\n"
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=folder, prefix=".json-", delete=False
-    ) as stream:
-        stream.write(text)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".partial-", delete=False) as stream:
+        stream.write(content)
     os.chmod(stream.name, 0o644)  # temporary files are private to their owner
     os.replace(stream.name, path)
 

@@ -38,8 +38,17 @@ class ClassCountsHook(Hook):
         for metric in metrics:
             if getattr(metric, "class_counts", 0) is None:
                 if self._counts is None:
-                    self._counts = count_classes(_training_set(runner))
+                    self._counts = count_training_classes(runner)
                 metric.class_counts = self._counts
+
+
+def count_training_classes(runner: Runner) -> np.ndarray:
+    """Training samples of each class of a run, (K,) int64; reads labels, not images.
+
+    Raises:
+        ValueError: The config has no training set, or it does not say its classes or labels.
+    """
+    return count_classes(_training_set(runner))
 
 
 def count_classes(dataset: Any) -> np.ndarray:

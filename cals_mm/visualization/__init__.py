@@ -2,14 +2,20 @@
 
 from .canvas import png, save_image
 from .class_bars import class_error_bars
+from .class_reliability import class_reliability
 from .curves import multiplier_curves, state_curves
+from .frequency import calibration_by_frequency
 from .intervals import Difference, difference_intervals
+from .maps import confidence_maps
 from .reliability import compare_reliability, reliability_diagram
 
 __all__ = [
     "Difference",
+    "calibration_by_frequency",
     "class_error_bars",
+    "class_reliability",
     "compare_reliability",
+    "confidence_maps",
     "difference_intervals",
     "multiplier_curves",
     "png",

@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BLUE", "GREY", "ORANGE", "PALETTE", "new_figure", "png", "render", "save_image", "tidy"]
+__all__ = [
+    "BLUE",
+    "GREY",
+    "ORANGE",
+    "PALETTE",
+    "new_figure",
+    "png",
+    "render",
+    "save_image",
+    "short",
+    "tidy",
+]
 
 # Okabe and Ito's palette, which people with any kind of colour blindness can tell apart.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7F7F7F"
@@ -68,3 +79,8 @@ def tidy(axes: Axes) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(labelsize=9)
+
+
+def short(name: str, length: int = 22) -> str:
+    """A name that is cut where it is longer."""
+    return name if len(name) <= length else name[: length - 1] + "…"

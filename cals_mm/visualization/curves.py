@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .canvas import GREY, PALETTE, new_figure, render, tidy
+from .canvas import GREY, PALETTE, new_figure, render, short, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,11 +144,7 @@ def _draw(
             linewidth=1.6,
             marker=marker,
             markersize=4,
-            label=f"{_short(names[k])}  {values[-1, k]:.3g}",
+            label=f"{short(names[k])}  {values[-1, k]:.3g}",
         )
     axes.set_ylim(bottom=min(0.0, float(np.nanmin(values))))
     tidy(axes)
-
-
-def _short(name: str, length: int = 22) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"

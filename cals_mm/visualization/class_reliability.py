@@ -1,0 +1,76 @@
+"""A small reliability diagram of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cals_mm.functional import CalibrationStatistics, class_calibration
+
+from .canvas import BLUE, GREY, new_figure, render, short, tidy
+
+__all__ = ["class_reliability"]
+
+_MOST = 24
+"""Classes that are drawn; of more, those with the largest error."""
+_COLUMNS = 6
+_FEW = 10
+"""Bins with fewer samples than this are left out: their frequency is noise."""
+_AREA = 70.0
+"""Area of the marker of the fullest bin, in square points; the others are in proportion."""
+
+
+def class_reliability(
+    statistics: CalibrationStatistics, names: Sequence[str] | None = None
+) -> np.ndarray:
+    """How often each class is the label, against the probability that it is given.
+
+    One against the rest: all samples count for every class, each in the bin of the probability
+    that it gives this class. The area of a point is the share of the samples in its bin, on the
+    scale of square roots; the first bin, where nearly all samples of other classes lie, is left
+    out of the scale. Points below the diagonal are over-confident.
+
+    Args:
+        statistics: Sums of :func:`cals_mm.functional.calibration_statistics`.
+        names: Names of the K classes; None numbers them.
+
+    Returns:
+        Picture (H, W, 3), uint8 RGB. Of more than 24 classes it shows those with the largest
+        classwise calibration error.
+
+    Raises:
+        ValueError: If the number of names is not that of the classes.
+    """
+    num_classes = statistics.num_classes
+    names = [str(k) for k in range(num_classes)] if names is None else names
+    if len(names) != num_classes:
+        raise ValueError(f"{len(names)} names do not fit {num_classes} classes")
+    classes = class_calibration(statistics)
+    error = 100 * np.nan_to_num(classes.error.cpu().numpy())
+    shown = np.arange(num_classes)
+    if num_classes > _MOST:
+        shown = np.argsort(-error, kind="stable")[:_MOST]
+    columns = min(_COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = new_figure(1.75 * columns + 0.5, 1.95 * rows + 0.5)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).reshape(-1)
+    count = statistics.class_count.cpu().numpy()
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
+    for axes, k in zip(grid, shown.tolist(), strict=False):
+        full = count[k] >= _FEW
+        bins = count[k][full]
+        given = 100 * statistics.class_probability[k].cpu().numpy()[full] / bins
+        found = 100 * statistics.class_positive[k].cpu().numpy()[full] / bins
+        axes.plot([0, 100], [0, 100], "--", color=GREY, linewidth=0.9)
+        axes.plot(given, found, color=BLUE, linewidth=1)
+        if len(bins):
+            area = np.sqrt(bins / max(count[k][1:].max(), 1)).clip(0.1, 1)
+            axes.scatter(given, found, s=_AREA * area, color=BLUE, alpha=0.75, linewidth=0)
+        axes.set(xlim=(-4, 104), ylim=(-4, 104), xticks=[0, 50, 100], yticks=[0, 50, 100])
+        axes.set_title(f"{short(names[k], 18)}\ncwECE {error[k]:.2f} %", fontsize=9)
+        tidy(axes)
+    figure.supxlabel("probability given to the class (%)", fontsize=9.5)
+    figure.supylabel("frequency of the class (%)", fontsize=9.5)
+    return render(figure)
