@@ -17,7 +17,8 @@ from mmengine.config import Config
 
 from cals_mm.analysis import find_run, run_split
 from cals_mm.cli import trained_runner
-from cals_mm.functional import boundary_pixels, calibration_statistics
+from cals_mm.functional import calibration_statistics
+from cals_mm.functional.regions import boundary_pixels
 from cals_mm.logits import logits_and_target
 from tests.tiny import tiny_config, train
 from tests.tiny_classifier import tiny_classifier

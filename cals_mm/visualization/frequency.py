@@ -80,7 +80,7 @@ def calibration_by_frequency(
 
 
 def _write_names(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Each name beside its point, where it covers neither a point nor another name if it can."""
+    """Each name beside its point, inside the axes, where it covers as little as it can."""
     from matplotlib.patheffects import withStroke
 
     if not points:
@@ -94,10 +94,17 @@ def _write_names(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None
             for bottom in (y + 4, y - 19, y - 7, y + 20, y - 35)
             for left in (x + 7, x - 7 - width)
         ]
-        clashes = [sum(_overlap(place, other) for other in taken) for place in places]
+        inside = axes.bbox
+        clashes = [
+            sum(_overlap(place, other) for other in taken)
+            + len(taken) * (place[0] < inside.x0 or place[2] > inside.x1)
+            for place in places
+        ]
         box = places[int(np.argmin(clashes))]
         taken.append(box)
-        text = axes.annotate(name, point, xytext=box[:2], textcoords="figure pixels", fontsize=8)
+        text = axes.annotate(
+            name, (point[0], point[1]), xytext=box[:2], textcoords="figure pixels", fontsize=8
+        )
         text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
