@@ -25,6 +25,7 @@ from cals_mm.benchmark import (
     Processes,
     check_methods,
     collect,
+    report,
     write_results,
 )
 
@@ -93,8 +94,13 @@ def main() -> None:
         None if args.table_only else Processes(args.jobs),
         say=lambda line: print(line, flush=True),
     )
-    campaign.run()
-    files = write_results(collect(campaign), work_dir / task.name)
+    try:
+        campaign.run()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    results = collect(campaign)
+    files = write_results(results, report(campaign, results), work_dir / task.name)
     print(files[0].read_text("utf-8"))
     print(f"written: {', '.join(map(str, files))}", flush=True)
     for name, reason in campaign.failures.items():

@@ -2,6 +2,7 @@
 
 from .campaign import Campaign, Choice
 from .processes import Processes, RunFailed
+from .report import report
 from .results import collect
 from .runs import Budget, Run
 from .settings import CRITERION, Knob, Setting, candidates, choose
@@ -26,5 +27,6 @@ __all__ = [
     "choose",
     "collect",
     "methods_with_config",
+    "report",
     "write_results",
 ]

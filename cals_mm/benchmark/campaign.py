@@ -79,6 +79,9 @@ class Campaign:
         ]
         self._each(self._train, [run for run in chosen if run not in tried])
         self._each(self._test, chosen)
+        # In the order of the methods and seeds, not in that of their end.
+        found = {method: self.tested[method] for method in self.methods if method in self.tested}
+        self.tested = {method: dict(sorted(figures.items())) for method, figures in found.items()}
 
     def settings(self, method: str) -> list[Setting]:
         """The settings of a method that are tried."""

@@ -69,7 +69,7 @@ def _cached(file: Path) -> Tensor:
         if len(kept) == DRAWS:
             return kept
     predictions: Mapping[str, Tensor] = torch.load(file)
-    figures = resampled_values(predictions["logits"], predictions["target"])
+    figures = resampled_values(predictions["logits"], predictions["target"], DRAWS)
     partial = cache.with_suffix(".partial")
     torch.save(figures, partial)
     partial.replace(cache)

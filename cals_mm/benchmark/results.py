@@ -66,7 +66,7 @@ def versions() -> dict[str, str]:
 
 
 def _row(campaign: Campaign, method: str) -> dict[str, Any]:
-    figures = dict(sorted(campaign.tested[method].items()))
+    figures = campaign.tested[method]
     setting = campaign.choices[method].setting
     first = campaign.a_run(method, setting, min(figures))
     root = campaign.budget.root

@@ -7,7 +7,9 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["cell", "choice_table", "markdown", "results_csv", "signed"]
+from .reading import cell, difference, is_best, mark, reading, subject
+
+__all__ = ["markdown", "results_csv"]
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -22,10 +24,23 @@ def markdown(results: Mapping[str, Any]) -> str:
         _row(["---"] * (len(columns) + 3)),
     ]
     for row in results["rows"]:
-        cells = [cell(row, column) for column in columns]
+        cells = [
+            f"**{text}**" if is_best(results, row, column) else text
+            for column in columns
+            for text in [f"{cell(row, column)} {mark(row, column)}".rstrip()]
+        ]
         lines.append(_row([row["method"], row["setting"], str(len(row["seeds"])), *cells]))
     if not results["rows"]:
         lines.append("\nNo run has been tested yet.")
+    lines += ["", *(f"- {line}" for line in reading(results))]
+    if compared := [row for row in results["rows"] if row["differences"]]:
+        lines += ["", f"## Difference to {results['reference']}, with 95 % interval", ""]
+        lines.append(_row(["method", *(column["heading"] for column in columns)]))
+        lines.append(_row(["---"] * (len(columns) + 1)))
+        lines += [
+            _row([row["method"], *(difference(row, column) for column in columns)])
+            for row in compared
+        ]
     lines += ["", "## How the settings were chosen", "", choice_table(results)]
     lines += ["", "## Commands", "", "Those of the first seed; the others differ in `--seed`.", ""]
     lines += ["```", *(command for row in results["rows"] for command in row["commands"]), "```"]
@@ -34,16 +49,6 @@ def markdown(results: Mapping[str, Any]) -> str:
         lines += [f"- {name}: {reason}" for name, reason in results["failures"].items()]
     named = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     return "\n".join([*lines, "", f"Versions: {named}.", ""])
-
-
-def subject(results: Mapping[str, Any]) -> str:
-    """What the figures are of."""
-    seeds = results["seeds"]
-    best = results["checkpoint"] == "best"
-    which = "that was best on the held-out data" if best else "of the last epoch"
-    numbers = ", ".join(map(str, seeds))
-    spread = f"mean ± standard deviation over seeds {numbers}"
-    return f"Test split, the checkpoint {which}; {spread if len(seeds) > 1 else f'seed {numbers}'}."
 
 
 def choice_table(results: Mapping[str, Any]) -> str:
@@ -71,32 +76,22 @@ def choice_table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def cell(row: Mapping[str, Any], column: Mapping[str, Any]) -> str:
-    """Mean and standard deviation of one figure."""
-    mean, deviation = row["mean"][column["key"]], row["std"][column["key"]]
-    if mean is None:
-        return "–"
-    text = signed(mean, column)
-    return text if deviation is None else f"{text} ± {deviation:.{column['digits']}f}"
-
-
-def signed(value: float, column: Mapping[str, Any]) -> str:
-    """A figure with the digits of its column; with its sign where the sign says something."""
-    sign = "+" if column["better"] == "zero" else ""
-    return f"{value:{sign}.{column['digits']}f}".replace("-", "−")
-
-
 def results_csv(results: Mapping[str, Any]) -> str:
     """One line for each method; metrics under the names that ``tools/test.py`` gives them."""
     keys = [column["key"] for column in results["columns"]]
-    parts = ("mean", "std")
+    parts = ("mean", "std", "difference_low", "difference_high")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         ["method", "setting", "seeds", *(f"{key}_{part}" for key in keys for part in parts)]
     )
     for row in results["rows"]:
-        figures = [row[part][key] for key in keys for part in parts]
+        figures = [
+            value
+            for key in keys
+            for ends in [row["differences"].get(key, {})]
+            for value in (row["mean"][key], row["std"][key], ends.get("low"), ends.get("high"))
+        ]
         shown = ["" if value is None else repr(value) for value in figures]
         writer.writerow([row["method"], row["setting"], len(row["seeds"]), *shown])
     return text.getvalue()

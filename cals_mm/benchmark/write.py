@@ -15,20 +15,21 @@ from .table import markdown, results_csv
 __all__ = ["write_results"]
 
 
-def write_results(results: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write ``results.md``, ``results.csv`` and ``results.json``.
+def write_results(results: Mapping[str, Any], html: str, folder: Path) -> list[Path]:
+    """Write ``results.md``, ``.csv``, ``.json`` and ``.html``.
 
     Those of the last epoch's checkpoints are named ``results-last``.
 
     Args:
         results: As of :func:`~cals_mm.benchmark.collect`.
+        html: The report.
         folder: Folder to write to.
 
     Returns:
         The files.
     """
     stem = "results" if results["checkpoint"] == "best" else f"results-{results['checkpoint']}"
-    texts = {".md": markdown(results), ".csv": results_csv(results)}
+    texts = {".md": markdown(results), ".csv": results_csv(results), ".html": html}
     for suffix, text in texts.items():
         write_text(folder / f"{stem}{suffix}", text)
     cli.write_json(str(folder / f"{stem}.json"), results)

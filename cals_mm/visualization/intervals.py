@@ -61,6 +61,7 @@ def difference_intervals(
             axes.plot(row.value, height, "o", color=colour, markersize=5.5)
         axes.set_title(heading, fontsize=10)
         axes.margins(x=0.12)
+        axes.locator_params(axis="x", nbins=4)
         tidy(axes)
         axes.grid(visible=False, axis="y")
     grid[0].set_yticks(np.arange(len(methods)), methods)

@@ -43,7 +43,9 @@ def test_csv_keeps_all_digits(tmp_path):
 
 def test_files_of_both_checkpoints(tmp_path):
     found = results(tmp_path)
-    names = [file.name for file in write_results(found, tmp_path / "out")]
-    assert names == ["results.md", "results.csv", "results.json"]
-    names = [file.name for file in write_results({**found, "checkpoint": "last"}, tmp_path / "out")]
-    assert names == ["results-last.md", "results-last.csv", "results-last.json"]
+    names = [file.name for file in write_results(found, "<p>", tmp_path / "out")]
+    assert names == ["results.md", "results.csv", "results.html", "results.json"]
+    last = {**found, "checkpoint": "last"}
+    names = [file.name for file in write_results(last, "<p>", tmp_path / "out")]
+    suffixes = (".md", ".csv", ".html", ".json")
+    assert names == [f"results-last{suffix}" for suffix in suffixes]

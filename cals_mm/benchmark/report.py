@@ -1,0 +1,212 @@
+"""The report: results, how to read them, pictures, choices and commands on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from . import page
+from .campaign import Campaign
+from .page import Cell
+from .pictures import (
+    class_pictures,
+    curve_pictures,
+    interval_picture,
+    pooled,
+    reliability_pictures,
+)
+from .reading import BETTER, GLOSSARY, cell, difference, is_best, mark, reading, subject
+
+__all__ = ["report"]
+
+Results = Mapping[str, Any]
+
+
+def report(campaign: Campaign, results: Results) -> str:
+    """The page as HTML.
+
+    Args:
+        campaign: After its run; pictures are drawn from its folders.
+        results: What :func:`~cals_mm.benchmark.collect` made of it.
+    """
+    ordered = {**results, "rows": sorted(results["rows"], key=_error)}
+    order = [row["method"] for row in ordered["rows"]]
+    sums = pooled(campaign)
+    sums = {method: sums[method] for method in order if method in sums}
+    title = f"Calibration on {results['title']}"
+    return page.document(
+        title,
+        [
+            f"<h1>{escape(title)}</h1>",
+            page.text(_lead(ordered), "lead"),
+            page.bullets(_short(ordered)) if order else "",
+            _results(ordered),
+            _differences(ordered),
+            page.section(
+                "Is confidence what it should be?",
+                page.text(
+                    "Samples are sorted into bins by how sure the model is. On the dashed diagonal "
+                    "a model that says 80 % is right in 80 % of the cases. Orange above the bars: "
+                    "it is less often right than it says. Below: how many samples have which "
+                    "confidence. All seeds together."
+                ),
+                page.pictures(reliability_pictures(sums)),
+            )
+            if sums
+            else "",
+            page.section(
+                "Which classes are badly calibrated?",
+                page.text(
+                    "Calibration error of the probability of each class, all seeds together. An "
+                    "average hides a rare class that is far off."
+                ),
+                page.pictures(class_pictures(campaign, sums), large=True),
+            )
+            if sums
+            else "",
+            _curves(campaign),
+            _choices(ordered),
+            _commands(ordered),
+        ],
+    )
+
+
+def _error(row: Mapping[str, Any]) -> float:
+    error = row["mean"]["calibration/ECE"]
+    return float("inf") if error is None else error
+
+
+def _lead(results: Results) -> str:
+    budget = "One budget for all: the same model, data, schedule and seeds"
+    if results["epochs"]:
+        budget += f", {results['epochs']} epochs"
+    count = len(results["rows"])
+    methods = f"{count} method{'s' if count != 1 else ''}"
+    return f"{methods}. {budget}. {subject(results)}"
+
+
+def _short(results: Results) -> list[str]:
+    """The best of the main columns, and whether that is more than noise."""
+    lines = []
+    keys = ("calibration/ECE", "calibration/NLL", results["main"])
+    columns = {column["key"]: column for column in results["columns"]}
+    for column in (columns[key] for key in keys):
+        known = [row for row in results["rows"] if row["mean"][column["key"]] is not None]
+        if not known:
+            continue
+        sign = -1 if column["better"] == "higher" else 1
+        best = min(known, key=lambda row: sign * row["mean"][column["key"]])
+        word = "Highest" if sign < 0 else "Lowest"
+        line = f"{word} {column['heading']}: **{best['method']}**, {cell(best, column)}"
+        if best["differences"]:
+            excluded = mark(best, column) == BETTER
+            line += (
+                f"; difference to {results['reference']} {difference(best, column)}, which "
+                f"{'excludes' if excluded else 'does not exclude'} 0"
+            )
+        lines.append(line + ".")
+    return lines
+
+
+def _results(results: Results) -> str:
+    columns = results["columns"]
+    kinds = {BETTER: "good", "": ""}
+    rows = [
+        [
+            Cell(row["method"]),
+            Cell(row["setting"], "text"),
+            Cell(str(len(row["seeds"]))),
+            *(
+                Cell(
+                    f"{cell(row, column)} {mark(row, column)}".rstrip(),
+                    kinds.get(mark(row, column), "bad"),
+                    is_best(results, row, column),
+                )
+                for column in columns
+            ),
+        ]
+        for row in results["rows"]
+    ]
+    heads = ["method", "setting", "seeds", *(column["heading"] for column in columns)]
+    missing = [f"Missing: {name}: {reason}" for name, reason in results["failures"].items()]
+    terms = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in GLOSSARY.items())
+    return page.section(
+        "Results",
+        page.text("Ordered by ECE, the lowest first."),
+        page.table(heads, rows) if rows else page.text("No run has been tested yet."),
+        page.bullets([*reading(results), *missing]),
+        f"<dl>{terms}</dl>",
+    )
+
+
+def _differences(results: Results) -> str:
+    compared = [row for row in results["rows"] if row["differences"]]
+    if not compared:
+        return ""
+    heads = ["method", *(column["heading"] for column in results["columns"])]
+    rows = [
+        [Cell(row["method"]), *(Cell(difference(row, column)) for column in results["columns"])]
+        for row in compared
+    ]
+    return page.section(
+        f"Difference to {results['reference']}",
+        page.text(
+            "A dot is the mean difference over the seeds, a line its 95 % interval. Blue: better, "
+            "orange: worse, grey: the interval holds 0, so the difference may be chance."
+        ),
+        page.pictures(interval_picture(results), large=True),
+        page.table(heads, rows),
+    )
+
+
+def _curves(campaign: Campaign) -> str:
+    drawn = curve_pictures(campaign)
+    if not drawn:
+        return ""
+    return page.section(
+        "What the losses learned",
+        page.text(
+            "Some losses follow the validation: after each one their multipliers (or margins, or "
+            "weights) move. A multiplier that stays at the bottom: that class needs no penalty."
+        ),
+        page.pictures(drawn, large=True),
+    )
+
+
+def _choices(results: Results) -> str:
+    main = next(c for c in results["columns"] if c["key"] == results["main"])
+    rows = []
+    for choice in results["choices"]:
+        for tried in choice["tried"]:
+            chosen = tried["setting"] == choice["chosen"]
+            several = len(choice["tried"]) > 1
+            figures = (
+                f"{tried[results['main']]:.2f}",
+                f"{tried['calibration/ECE']:.2f}",
+                f"{tried[results['criterion']]:.4f}",
+            )
+            name = f"{tried['setting']}{' (chosen)' if chosen and several else ''}"
+            strong = chosen and several
+            cells = [Cell(figure, strong=strong) for figure in figures]
+            rows.append([Cell(choice["method"]), Cell(name, "text", strong), *cells])
+    heads = ["method", "setting", f"held-out {main['heading']}", "held-out ECE %", "held-out NLL"]
+    return page.section(
+        "How the settings were chosen",
+        page.text(
+            f"By the lowest NLL on the held-out data with seed {results['seeds'][0]}. The test "
+            f"split has no part in it. Tries for each method with a setting to choose: "
+            f"{results['tries']}."
+        ),
+        page.table(heads, rows) if rows else "",
+    )
+
+
+def _commands(results: Results) -> str:
+    named = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return page.section(
+        "Commands",
+        page.text("Of the first seed, in the project's folder; the others differ in --seed."),
+        *(page.code(row["method"], row["commands"]) for row in results["rows"]),
+        page.text(f"Versions: {named}.", "note"),
+    )
