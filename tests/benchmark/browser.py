@@ -21,14 +21,11 @@ FLAGS = (
 
 PROBE = """
 <script>
-addEventListener("load", async () => {
+addEventListener("load", () => {
   const images = [...document.images];
-  await Promise.allSettled(images.map(image => image.decode()));
   document.body.dataset.seen = JSON.stringify({
     widths: images.map(image => image.naturalWidth),
     overflow: document.documentElement.scrollWidth - innerWidth,
-    dark: matchMedia("(prefers-color-scheme: dark)").matches,
-    back: getComputedStyle(document.body).backgroundColor,
     requests: performance.getEntriesByType("resource")
       .map(entry => entry.name).filter(name => !name.startsWith("data:")),
   });
@@ -37,7 +34,7 @@ addEventListener("load", async () => {
 """
 
 
-def look(page: str, folder: Path, width: int = 1200, *flags: str) -> dict[str, Any]:
+def look(page: str, folder: Path, width: int = 1200) -> dict[str, Any]:
     """What the page is like in a window of ``width`` pixels.
 
     Returns:
@@ -51,7 +48,6 @@ def look(page: str, folder: Path, width: int = 1200, *flags: str) -> dict[str, A
         [
             BROWSER,
             *FLAGS,
-            *flags,
             f"--user-data-dir={folder / 'profile'}",
             f"--window-size={width},900",
             file.as_uri(),
