@@ -83,8 +83,10 @@ class MMCELoss(BaselineLoss):
         self, samples: Samples, weight: Tensor | None, avg_factor: float | Tensor | None
     ) -> Tensor:
         """Mean cross entropy plus the weighted error."""
-        entropy = samples.mean(self.sample_loss(samples), weight, avg_factor)
-        confidence = samples.logits.log_softmax(1).amax(1).exp()
+        log_probability = samples.logits.log_softmax(1)
+        of_label = log_probability.gather(1, samples.target.unsqueeze(1)).squeeze(1)
+        entropy = samples.mean(-of_label, weight, avg_factor)
+        confidence = log_probability.amax(1).exp()
         correct = samples.logits.argmax(1) == samples.target
         if samples.valid is not None:
             confidence, correct = confidence[samples.valid], correct[samples.valid]
