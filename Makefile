@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test demo demo-classification lint format types bench clean
+.PHONY: help install test demo demo-classification demo-text lint format types bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ demo: $(INSTALLED) ## train CE and CALS on demo data, compare them, draw the pic
 
 demo-classification: $(INSTALLED) ## the same for a classifier, on digits with a long tail
 	$(BIN)/python tools/demo.py --task classification $(DEMO_ARGS)
+
+demo-text: $(INSTALLED) ## the same for texts, on docstrings of Python's standard library
+	$(BIN)/python tools/demo.py --task text $(DEMO_ARGS)
 
 lint: $(INSTALLED) ## check style and format
 	$(BIN)/ruff check .

@@ -81,7 +81,7 @@ def test_builds(path: Path) -> None:
         built = DATASETS.build(dict(dataset, lazy_init=True))
         num_classes = getattr(model, "num_classes", None) or model.head.num_classes
         assert len(built.metainfo["classes"]) == num_classes
-        for transform in innermost(dataset).pipeline:
+        for transform in innermost(dataset).get("pipeline", []):
             TRANSFORMS.build(transform)
     for metrics in (cfg.val_evaluator, cfg.test_evaluator):
         for metric in metrics:

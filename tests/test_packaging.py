@@ -113,6 +113,19 @@ def test_the_layer_check_sees_an_upward_import(tmp_path, monkeypatch):
     assert upward_imports(file, "functional") == ["cals_mm.core.x", "cals_mm.losses"]
 
 
+def test_text_needs_no_vision_framework():
+    allowed = {"cals_mm", "mmengine", "numpy", "sklearn", "torch", "tqdm"}
+    inside = {"cli", "text"}
+    for file in sorted((PACKAGE / "text").rglob("*.py")):
+        names = imported_modules(file)
+        foreign = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - allowed
+        assert foreign == set(), f"{file.relative_to(ROOT)} imports {foreign}"
+        own = {name for name in names if name.startswith("cals_mm.")}
+        own = {n for n in own if not n.startswith("cals_mm.datasets.missing_data")}
+        parts = {name.split(".")[1] for name in own}
+        assert parts <= inside, f"{file.relative_to(ROOT)} imports {parts - inside}"
+
+
 def test_one_version():
     import cals_mm
     from cals_mm.version import __version__

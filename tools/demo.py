@@ -2,10 +2,12 @@
 
     python tools/demo.py                          # make demo
     python tools/demo.py --task classification    # make demo-classification
+    python tools/demo.py --task text              # make demo-text
 
 Segmentation: makes synthetic street scenes in the Cityscapes layout and trains a small DeepLabV3
 on them twice. Classification: trains a small ResNet twice on scikit-learn's digits with a long
-tail. Each run's checkpoint is chosen on held-out data and tested on data that neither run has
+tail. Text: trains a small CNN twice on the docstrings of the standard library of this Python, by
+subject. Each run's checkpoint is chosen on held-out data and tested on data that neither run has
 seen; the table is printed and the pictures drawn. Stopped runs go on where they were; finished
 ones are only tested again.
 """
@@ -82,6 +84,13 @@ TASKS = {
         },
         "60 scans of each digit that neither run has seen",
     ),
+    "text": Task(
+        "gpcnn_stdlib-docs",
+        "work_dirs/demo-text",
+        "calibration/accuracy",
+        {"calibration/accuracy": "accuracy %", **CALIBRATION},
+        "docstrings that neither run has seen",
+    ),
 }
 
 
@@ -127,7 +136,7 @@ def parse_args() -> argparse.Namespace:
         "--data-root", default="data/demo", metavar="DIR", help="street scenes (segmentation)"
     )
     parser.add_argument(
-        "--work-dir", metavar="DIR", help="results (default: work_dirs/demo[-classification])"
+        "--work-dir", metavar="DIR", help="results (default: work_dirs/demo[-TASK])"
     )
     parser.add_argument("--epochs", type=int, help="shorter or longer than the config's training")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and augmentation")
@@ -144,8 +153,9 @@ def load(method: str, args: argparse.Namespace) -> Config:
     cfg.log_level = "WARNING"
     if args.epochs:
         cfg.train_cfg.max_epochs = args.epochs
-        if "end" in cfg.param_scheduler[0]:
-            cfg.param_scheduler[0].end = args.epochs
+        for scheduler in cfg.get("param_scheduler", [])[:1]:
+            if "end" in scheduler:
+                scheduler.end = args.epochs
     name_run(cfg, Path(args.work_dir or task.out) / f"{method}_seed{args.seed}")
     return cfg
 

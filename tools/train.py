@@ -38,6 +38,9 @@ def parse_args() -> argparse.Namespace:
         "--amp", action="store_true", help="mixed precision (float16; bfloat16 on a CPU)"
     )
     parser.add_argument("--seed", type=int, help="seed of all random numbers")
+    parser.add_argument(
+        "--glove", metavar="FILE", help="frozen word vectors of a GloVe text file (text)"
+    )
     parser.add_argument("--cals", action="store_true", help="add CALS to a config that has none")
     parser.add_argument(
         "--cals-margin", type=float, metavar="M", help="margin of --cals, in logit units"
@@ -90,6 +93,8 @@ def main() -> None:
         print(f"demo data: training from scratch instead of from {weights}", flush=True)
     if args.cals:
         cfg = with_cals(cfg, args)
+    if args.glove:
+        cli.use_glove(cfg, args.glove)
     if args.amp:
         cli.use_mixed_precision(cfg)
     if args.seed is not None:

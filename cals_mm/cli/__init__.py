@@ -6,6 +6,7 @@ from .config_file import check_test_split, load_config
 from .data_root import set_data_root
 from .devices import prepare_devices, rank
 from .errors import run
+from .glove import use_glove
 from .held_out import (
     batch_logits,
     held_out_logits,
@@ -49,6 +50,7 @@ __all__ = [
     "set_data_root",
     "train_demo_from_scratch",
     "trained_runner",
+    "use_glove",
     "use_mixed_precision",
     "write_bytes",
     "write_json",

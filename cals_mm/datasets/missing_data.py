@@ -48,6 +48,11 @@ IMAGENET_LT = (
     "unpack ImageNet there and take the lists from "
     "https://github.com/zhmiao/OpenLongTailRecognition-OLTR",
 )
+NEWSGROUPS = (
+    "scikit-learn's file 20news-bydate_py3.pkz",
+    "run once where there is a network, which downloads it there, or copy it from the "
+    "scikit_learn_data folder of a machine that has it",
+)
 
 
 def missing_data_error(

@@ -38,7 +38,8 @@ def _files(dataset: Any) -> Iterator[str]:
     elif hasattr(dataset, "get_data_info"):
         dataset.full_init()
         for index in range(len(dataset)):
-            path = dataset.get_data_info(index).get("img_path")
+            info = dataset.get_data_info(index)
+            path = info.get("img_path", info.get("text_path"))
             if path is not None:
                 yield os.path.realpath(path)
     elif hasattr(dataset, "dataset"):

@@ -1,0 +1,78 @@
+"""Classes of texts by a trained checkpoint, which carries config, vocabulary and class names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from cals_mm.cli.checkpoints import check_checkpoint
+
+from .classifier import TextClassifier
+from .collate import pad_texts
+from .dataset import EncodedSample
+from .vocabulary import Vocabulary
+
+__all__ = ["TextPredictor"]
+
+
+@dataclass
+class TextPredictor:
+    """A model with what it takes to read texts.
+
+    Attributes:
+        model: The model.
+        vocabulary: The words it knows.
+        max_length: Words that are read of each text.
+        classes: Names of the K classes.
+
+    Example:
+        >>> predictor = TextPredictor.from_checkpoint("best.pth")  # doctest: +SKIP
+        >>> predictor(["The shuttle reached its orbit."]).argmax(1)  # doctest: +SKIP
+    """
+
+    model: TextClassifier
+    vocabulary: Vocabulary
+    max_length: int
+    classes: tuple[str, ...]
+
+    @classmethod
+    def from_checkpoint(cls, path: str) -> TextPredictor:
+        """Build the model of a checkpoint of ``tools/train.py`` and load its weights.
+
+        Args:
+            path: The checkpoint; one from a source you trust, as it is unpickled.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no checkpoint of a text classifier.
+        """
+        check_checkpoint(path)
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu", logger="silent")
+        meta = checkpoint.get("meta", {})
+        data = meta.get("dataset_meta") or {}
+        if "cfg" not in meta or not {"classes", "vocabulary", "max_length"} <= set(data):
+            raise ValueError(
+                f"{path!r} is no checkpoint of a text classifier (it lacks vocabulary or config): "
+                "give one that tools/train.py wrote"
+            )
+        cfg = Config.fromstring(meta["cfg"], ".py")
+        init_default_scope(cfg.get("default_scope", "mmengine"))
+        model = MODELS.build(cfg.model)
+        model.load_state_dict(checkpoint["state_dict"])
+        vocabulary = Vocabulary(data["vocabulary"].split("\n"))
+        return cls(model.eval(), vocabulary, data["max_length"], tuple(data["classes"]))
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Probabilities (N, K) of N texts, float32."""
+        samples = [
+            EncodedSample(self.vocabulary.encode(text, self.max_length), 0, index)
+            for index, text in enumerate(texts)
+        ]
+        return self.model(pad_texts(samples)["inputs"], mode="tensor").float().softmax(1)

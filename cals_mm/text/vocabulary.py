@@ -1,0 +1,73 @@
+"""Words of a text and their numbers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+__all__ = ["PADDING", "SPECIAL", "UNKNOWN", "Vocabulary", "tokenise"]
+
+PADDING = 0
+"""Id of the filling after the end of a text; no word has it."""
+UNKNOWN = 1
+"""Id of every word that is not in the vocabulary."""
+SPECIAL = 2
+"""Number of ids that are no words; the first word has this id."""
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+def tokenise(text: str) -> list[str]:
+    """Words of a text: runs of letters and digits, in lower case.
+
+    Example:
+        >>> tokenise("Don't panic (42)!")
+        ['don', 't', 'panic', '42']
+    """
+    return _WORD.findall(text.lower())
+
+
+class Vocabulary:
+    """The words that have an id of their own.
+
+    Args:
+        words: Different words; the first has the id ``SPECIAL``.
+
+    Example:
+        >>> vocabulary = Vocabulary.fit(["a b a", "b a c"], size=2)
+        >>> vocabulary.words, vocabulary.encode("a, c?").tolist()
+        (('a', 'b'), [2, 1])
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(words)
+        self._ids = {word: index for index, word in enumerate(self.words, SPECIAL)}
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], size: int) -> Vocabulary:
+        """The most frequent words; of equally frequent ones the first in the alphabet.
+
+        Args:
+            texts: Texts to train on, and no others.
+            size: Largest number of words.
+        """
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(tokenise(text))
+        ordered = sorted(counts, key=lambda word: (-counts[word], word))
+        return cls(ordered[:size])
+
+    def encode(self, text: str, max_length: int | None = None) -> np.ndarray:
+        """Ids of the first ``max_length`` words, or of all, (L,) int32."""
+        words = tokenise(text)[:max_length]
+        return np.fromiter((self._ids.get(w, UNKNOWN) for w in words), np.int32, len(words))
+
+    def id_of(self, word: str) -> int:
+        """Id of a word, ``UNKNOWN`` if it has none."""
+        return self._ids.get(word, UNKNOWN)
+
+    def __len__(self) -> int:
+        return len(self.words)

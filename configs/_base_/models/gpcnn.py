@@ -1,0 +1,6 @@
+# Three convolutions over word vectors and a global max-pool.
+model = dict(
+    type="TextClassifier",
+    backbone=dict(type="GlobalPoolingCNN", vocabulary_size=20000, embedding_dim=100, channels=128),
+    head=dict(type="TextClsHead", num_classes=20, in_channels=128, loss=None),
+)

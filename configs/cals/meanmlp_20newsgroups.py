@@ -1,0 +1,4 @@
+# The mean of word vectors and an MLP on 20 Newsgroups, CALS.
+_base_ = "../ce/meanmlp_20newsgroups.py"
+model = dict(head=dict(loss=dict(_delete_=True, type="CALSLoss", num_classes=20, margin=10.0)))
+custom_hooks = [*_base_.custom_hooks, dict(type="CALSMultiplierHook")]

@@ -1,0 +1,7 @@
+# A CNN over words on 20 Newsgroups, cross entropy.
+_base_ = [
+    "../_base_/models/gpcnn.py",
+    "../_base_/datasets/20newsgroups.py",
+    "../_base_/schedules/20newsgroups.py",
+    "../_base_/default_runtime_text.py",
+]
