@@ -69,6 +69,7 @@ CALIBRATION = (
 )
 _MIOU = Column("mIoU", "mIoU %", "higher")
 _ACCURACY = Column("accuracy/top1", "accuracy %", "higher")
+_TEXT_ACCURACY = Column("calibration/accuracy", "accuracy %", "higher")
 _FEW = (
     Column("long_tail/few_accuracy", "few-shot accuracy %", "higher"),
     Column("long_tail/few_ECE", "few-shot ECE %", "lower"),
@@ -109,7 +110,7 @@ TASKS = {
             "gpcnn_20newsgroups",
             "20 Newsgroups",
             _CLASSIFICATION,
-            _ACCURACY,
+            _TEXT_ACCURACY,
             single_labels=True,
             needs_data=True,
         ),
