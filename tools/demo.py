@@ -6,7 +6,7 @@
 
 Segmentation: makes synthetic street scenes in the Cityscapes layout and trains a small DeepLabV3
 on them twice. Classification: trains a small ResNet twice on scikit-learn's digits with a long
-tail. Text: trains a small CNN twice on the docstrings of the standard library of this Python, by
+tail. Text: trains a small network over words twice on docstrings of Python's standard library, by
 subject. Each run's checkpoint is chosen on held-out data and tested on data that neither run has
 seen; the table is printed and the pictures drawn. Stopped runs go on where they were; finished
 ones are only tested again.
@@ -85,7 +85,7 @@ TASKS = {
         "60 scans of each digit that neither run has seen",
     ),
     "text": Task(
-        "gpcnn_stdlib-docs",
+        "meanmlp_stdlib-docs",
         "work_dirs/demo-text",
         "calibration/accuracy",
         {"calibration/accuracy": "accuracy %", **CALIBRATION},

@@ -1,11 +1,11 @@
 # Docstrings of the running Python's standard library by subject: no download.
 custom_imports = dict(imports=["cals_mm", "cals_mm.text"])
-_docstrings = dict(type="StdlibDocstrings", vocabulary_size=20000, max_length=100)
+_docstrings = dict(type="StdlibDocstrings", vocabulary_size=8000, max_length=100)
 _in_order = dict(type="LengthGroupedSampler", shuffle=False)
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=0,
-    sampler=dict(type="LengthGroupedSampler", shuffle=True, group=64),
+    sampler=dict(type="LengthGroupedSampler", shuffle=True, group=32),
     collate_fn=dict(type="pad_texts"),
     dataset=dict(split="train", **_docstrings),
 )

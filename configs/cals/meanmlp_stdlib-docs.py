@@ -1,4 +1,4 @@
-# A CNN over words on docstrings of Python's standard library, CALS.
-_base_ = "../ce/gpcnn_stdlib-docs.py"
+# The mean of word vectors and an MLP on docstrings of Python's library, CALS.
+_base_ = "../ce/meanmlp_stdlib-docs.py"
 model = dict(head=dict(loss=dict(_delete_=True, type="CALSLoss", num_classes=11, margin=10.0)))
 custom_hooks = [*_base_.custom_hooks, dict(type="CALSMultiplierHook")]
