@@ -84,10 +84,12 @@ def trained(config, images, tmp_path_factory) -> Path:
         "--cals",
         "--cals-margin",
         6,
+        "--cals-adaptive",
     )
     assert process.returncode == 0, process.stderr
     assert "+" in process.stdout
     assert "type='CALSLoss'" in process.stdout
+    assert "adaptive_margin=" in process.stdout
     return work_dir
 
 
@@ -176,8 +178,9 @@ def test_margin(error, config, margin):
     )
 
 
-def test_margin_needs_cals(monkeypatch, capsys, config):
-    monkeypatch.setattr(sys, "argv", ["train.py", str(config), "--cals-margin", "3"])
+@pytest.mark.parametrize("option", [("--cals-margin", "3"), ("--cals-adaptive",)])
+def test_options_of_cals_need_cals(monkeypatch, capsys, config, option):
+    monkeypatch.setattr(sys, "argv", ["train.py", str(config), *option])
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(str(TOOLS / "train.py"), run_name="__main__")
     assert caught.value.code == 2

@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 if importlib.util.find_spec("cals_mm") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -46,22 +47,30 @@ def parse_args() -> argparse.Namespace:
         "--cals-margin", type=float, metavar="M", help="margin of --cals, in logit units"
     )
     parser.add_argument(
+        "--cals-adaptive",
+        action="store_true",
+        help="let the margin of --cals follow the over-confidence on the validation data",
+    )
+    parser.add_argument(
         "--cals-allow-test-data",
         action="store_true",
         help="let --cals learn on a validation set that is the test set too, as in most configs "
         "of the frameworks; results on that test set are then optimistic",
     )
     args = parser.parse_args()
-    if not args.cals and (args.cals_margin is not None or args.cals_allow_test_data):
-        parser.error("--cals-margin and --cals-allow-test-data need --cals")
+    given = args.cals_margin is not None or args.cals_adaptive or args.cals_allow_test_data
+    if given and not args.cals:
+        parser.error("--cals-margin, --cals-adaptive and --cals-allow-test-data need --cals")
     return args
 
 
 def with_cals(cfg: Config, args: argparse.Namespace) -> Config:
     """Add CALS and print what that changes in the config."""
-    margin = {} if args.cals_margin is None else {"margin": args.cals_margin}
+    options: dict[str, Any] = {} if args.cals_margin is None else {"margin": args.cals_margin}
+    if args.cals_adaptive:
+        options["adaptive_margin"] = {}
     hook = {"allow_test_data": True} if args.cals_allow_test_data else None
-    changed = add_cals(cfg, **margin, hook=hook)
+    changed = add_cals(cfg, hook=hook, **options)
     if cli.rank() == 0:
         print(f"--cals changes the config:\n{config_difference(cfg, changed)}", flush=True)
     return changed

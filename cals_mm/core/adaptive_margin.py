@@ -108,7 +108,7 @@ class AdaptiveMargin(nn.Module):
     def __init__(
         self,
         start: float = 10.0,
-        gain: float = 3.0,
+        gain: float = 0.5,
         margin_min: float = 1.0,
         margin_max: float = 50.0,
         headroom: float = 2.0,
