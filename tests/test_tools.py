@@ -403,7 +403,8 @@ def test_amp_refuses_other_wrappers():
 
 
 def test_a_finished_run_is_not_overwritten_but_resumed(trained, config, images):
-    args = (config, "--data-root", images, "--work-dir", trained, "--cals", "--cals-margin", 6)
+    cals = ("--cals", "--cals-margin", 6, "--cals-adaptive")
+    args = (config, "--data-root", images, "--work-dir", trained, *cals)
     assert "holds checkpoints of another run" in last_line(call("train.py", *args))
     process = call("train.py", *args, "--resume", "--cfg-options", "train_cfg.max_epochs=3")
     assert process.returncode == 0, process.stderr

@@ -72,18 +72,18 @@ class AdaptiveMargin(nn.Module):
 
     .. math:: m \leftarrow clip(m\, e^{-g\,(conf - acc)},\; m_{min}, m_{max})
 
-    after each validation, with the mean confidence and the accuracy of the held-out samples. A
-    network that still under-fits is under-confident for a while, whatever the margin, and would
-    wind the margin up to where it could not bite for long. So the margin rises no further than
-    a small multiple of the largest mean logit distance of a class: up there hardly anything is
-    constrained, and a larger margin would only take longer to return.
+    after each validation, with the mean confidence and the accuracy of the held-out samples, and
+    no further than a factor ``headroom`` from the largest mean logit distance of a class. A
+    network that still under-fits is under-confident whatever the margin, and would wind it up to
+    where it constrains nothing and takes long to return. Likewise, while multipliers are still
+    too small to enforce a margin, there is no use in a smaller one.
 
     Args:
         start: First margin, in logit units.
         gain: g > 0, change of log m per validation and unit of confidence minus accuracy.
         margin_min: Smallest margin, in logit units.
         margin_max: Largest margin, in logit units.
-        headroom: That multiple, >= 1. At 1 a constraint that holds could never loosen again, for
+        headroom: That factor, >= 1. At 1 a constraint that holds could never loosen again, for
             it keeps the distances under the margin.
 
     Attributes:
@@ -140,7 +140,8 @@ class AdaptiveMargin(nn.Module):
             reach: Largest mean logit distance of a class there, in logit units.
         """
         wanted = self.value * math.exp(-self.gain * gap)
-        wanted = min(wanted, max(self.value, self.headroom * reach))
+        wanted = min(wanted, max(self.value, reach * self.headroom))
+        wanted = max(wanted, min(self.value, reach / self.headroom))
         self.margin.fill_(min(max(wanted, self.margin_min), self.margin_max))
         self.value = float(self.margin)
 

@@ -20,12 +20,12 @@ def samples(scale: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_moves_against_confidence_minus_accuracy() -> None:
     logits, target = samples(scale=8.0)
-    lagrangian = AugmentedLagrangian(4, AdaptiveMargin(start=5.0, gain=2.0))
+    lagrangian = AugmentedLagrangian(4, AdaptiveMargin(start=30.0, gain=1.0))
     feed(lagrangian, logits, target)
     confidence, predicted = logits.double().softmax(1).max(1)
     gap = float(confidence.mean() - (predicted == target).double().mean())
     assert gap > 0.3
-    assert lagrangian.margin == pytest.approx(5.0 * math.exp(-2 * gap), rel=1e-6)
+    assert lagrangian.margin == pytest.approx(30.0 * math.exp(-gap), rel=1e-6)
 
 
 def test_under_confidence_raises_it_no_further_than_it_has_an_effect() -> None:
@@ -40,17 +40,27 @@ def test_under_confidence_raises_it_no_further_than_it_has_an_effect() -> None:
     assert lagrangian.margin == pytest.approx(3 * reach, rel=1e-5), "nor does it fall"
 
 
+def test_over_confidence_lowers_it_no_further_than_the_multipliers_follow() -> None:
+    margin = AdaptiveMargin(5.0, gain=2.0, headroom=2.0)
+    margin.step_(0.5, reach=8.0)  # 1.84 without the limit
+    assert margin.value == 4.0
+    margin.step_(0.5, reach=12.0)
+    assert margin.value == 4.0, "nor does it rise"
+    margin.step_(0.1, reach=4.0)
+    assert margin.value == pytest.approx(4.0 * math.exp(-0.2))
+
+
 @pytest.mark.parametrize("gap, expected", [(1.0, 4.0), (-1.0, 6.0)])
 def test_bounds(gap: float, expected: float) -> None:
     margin = AdaptiveMargin(5.0, margin_min=4.0, margin_max=6.0)
-    margin.step_(gap, reach=100.0)
+    margin.step_(gap, reach=5.0)
     assert margin.value == expected
 
 
 def test_multipliers_move_first_and_the_violation_is_that_of_the_new_margin() -> None:
     logits, target = samples(scale=8.0)
-    fixed = AugmentedLagrangian(4, 5.0)
-    adaptive = AugmentedLagrangian(4, AdaptiveMargin(5.0))
+    fixed = AugmentedLagrangian(4, 20.0)
+    adaptive = AugmentedLagrangian(4, AdaptiveMargin(20.0))
     feed(fixed, logits, target)
     feed(adaptive, logits, target)
     assert torch.equal(fixed.multipliers, adaptive.multipliers)
@@ -93,11 +103,11 @@ def test_reset_and_parts_of_a_validation() -> None:
 
 def test_margin_is_in_the_state() -> None:
     logits, target = samples(scale=8.0)
-    lagrangian = AugmentedLagrangian(4, AdaptiveMargin(5.0))
+    lagrangian = AugmentedLagrangian(4, AdaptiveMargin(20.0))
     feed(lagrangian, logits, target)
     again = AugmentedLagrangian(4, AdaptiveMargin(9.0))
     again.load_state_dict(lagrangian.state_dict())
-    assert again.margin == lagrangian.margin != 5.0
+    assert again.margin == lagrangian.margin != 20.0
     feed(lagrangian, logits, target)
     feed(again, logits, target)
     for key, value in lagrangian.state_dict().items():

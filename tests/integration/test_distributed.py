@@ -20,7 +20,7 @@ def config(root: Path) -> Config:
     cfg.optim_wrapper.optimizer.update(lr=0.0, momentum=0.0)
     for part in (cfg.model.backbone, cfg.model.decode_head):
         part.norm_cfg = dict(type="GN", num_groups=2)
-    cfg.model.decode_head.loss_decode.adaptive_margin = dict(margin_min=0.001)
+    cfg.model.decode_head.loss_decode.adaptive_margin = dict(margin_min=0.001, headroom=1e6)
     cfg.val_evaluator = [dict(type="IoUMetric"), dict(type="CalibrationMetric")]
     cfg.val_dataloader.batch_size = 1
     return cfg

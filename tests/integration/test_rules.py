@@ -12,7 +12,7 @@ from tests.tiny_classifier import tiny_classifier
 LOSS = "model__head__loss__"
 RULES: dict[str, dict[str, Any]] = {
     "heuristic": {LOSS + "rule": "heuristic", LOSS + "rho_interval": 10},
-    "adaptive": {LOSS + "adaptive_margin": dict(margin_min=0.01)},
+    "adaptive": {LOSS + "adaptive_margin": dict(margin_min=0.001, headroom=1e6)},
 }
 
 

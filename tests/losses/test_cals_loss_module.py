@@ -213,13 +213,13 @@ def test_the_heuristic_rule_has_its_own_options_and_state() -> None:
 
 
 def test_an_adaptive_margin_is_that_of_the_loss() -> None:
-    loss = CALSLoss(4, margin=5.0, adaptive_margin=dict(gain=2.0))
+    loss = CALSLoss(4, margin=30.0, adaptive_margin=dict(gain=2.0))
     logits = 8 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
     target = torch.arange(50) % 4
     statistics = loss.start_dual_epoch()
     statistics.update(logits, None, target)
     loss.step_(statistics)
-    assert loss.rule.margin < 4.0
+    assert loss.rule.margin < 25.0
     assert float(loss.curves()["margin"]) == loss.rule.margin
     fixed = CALSLoss(4, margin=loss.rule.margin)
     fixed.lagrangian.multipliers.copy_(loss.lagrangian.multipliers)
