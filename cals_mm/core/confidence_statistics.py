@@ -62,10 +62,7 @@ class ConfidenceStatistics:
         # One bin: of the sums, only those of the fine cells are of use here.
         sums = calibration_statistics(logits, target, num_bins=1, ignore_index=ignored)
         if sums.nonfinite:
-            raise NonFiniteLogitsError(
-                "validation logits hold NaN or Inf: look for a diverged loss (lower the learning "
-                "rate, clip gradients) or an overflow of half precision"
-            )
+            raise NonFiniteLogitsError()
         self.cell_count += sums.cell_count.cpu()
         self.cell_correct += sums.cell_correct.cpu()
         self.cell_confidence += sums.cell_confidence.cpu()

@@ -15,6 +15,12 @@ __all__ = ["DualStatistics", "NonFiniteLogitsError"]
 class NonFiniteLogitsError(ValueError):
     """A logit that would move the multipliers is NaN or infinite."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "validation logits hold NaN or Inf: look for a diverged loss (lower the learning rate, "
+            "clip gradients) or an overflow of half precision"
+        )
+
 
 class DualStatistics:
     """Sums of violation and penalty derivative over the samples of one validation.
@@ -99,10 +105,7 @@ class DualStatistics:
             lambda_max=self.lambda_max,
         )
         if not torch.isfinite(violation).all():
-            raise NonFiniteLogitsError(
-                "validation logits hold NaN or Inf: look for a diverged loss (lower the learning "
-                "rate, clip gradients) or an overflow of half precision"
-            )
+            raise NonFiniteLogitsError()
         device = self.count.device
         self.count += count.to(device)
         self.sum_derivative += derivative.to(device)
