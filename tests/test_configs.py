@@ -142,6 +142,14 @@ def test_every_method_has_every_benchmark() -> None:
         assert not benchmarks - names, method
 
 
+@pytest.mark.parametrize("method", ["acls", "crac", "mbls"])
+def test_margins_are_those_of_cals(method: str) -> None:
+    for path in sorted((ROOT / method).glob("*.py")):
+        loss, _ = take_loss(load(path))
+        cals, _ = take_loss(load(ROOT / "cals" / path.name))
+        assert loss.margin == cals.margin, path
+
+
 def test_leaf_configs_are_short() -> None:
     for path in CONFIGS:
         assert len(path.read_text().splitlines()) <= 25, path
