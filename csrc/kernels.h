@@ -6,7 +6,7 @@
 #define WIDE 0
 #define MANTISSA 23
 #define ROUNDING 12582912.0f
-#define LOWEST_EXPONENT -126.0f
+#define FARTHEST 87.0f
 #define HALF_ROOT 0x3f3504f3u
 #define NAME(name) JOIN(name, JOIN(float, SET))
 #include "real_math.h"
@@ -17,7 +17,7 @@
 #undef WIDE
 #undef MANTISSA
 #undef ROUNDING
-#undef LOWEST_EXPONENT
+#undef FARTHEST
 #undef HALF_ROOT
 #undef NAME
 
@@ -27,7 +27,7 @@
 #define WIDE 1
 #define MANTISSA 52
 #define ROUNDING 6755399441055744.0
-#define LOWEST_EXPONENT -1022.0
+#define FARTHEST 708.0
 #define HALF_ROOT 0x3fe6a09e667f3bcdu
 #define NAME(name) JOIN(name, JOIN(double, SET))
 #include "real_math.h"
@@ -38,6 +38,6 @@
 #undef WIDE
 #undef MANTISSA
 #undef ROUNDING
-#undef LOWEST_EXPONENT
+#undef FARTHEST
 #undef HALF_ROOT
 #undef NAME

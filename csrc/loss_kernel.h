@@ -12,6 +12,7 @@ typedef struct {
     REAL *scaled_lam, *scaled_slope;  /* the same times slope_scale */
     REAL *uniform;                    /* per class: weight of -log p by label smoothing, or NULL */
     REAL uniform_total;
+    REAL farthest;                    /* see exp_of_minus */
     REAL *z, *e;                      /* logits of a block, and exp(-d) */
     void *memory;
 } NAME(Plan);
@@ -38,6 +39,25 @@ static INLINE REAL NAME(label_weight)(const Loss *loss, int64_t label) {
     return loss->class_weight ? weight * ((const REAL *)loss->class_weight)[label] : weight;
 }
 
+/* The largest of some values, which may miss a NaN that is not the first. */
+static INLINE REAL NAME(maximum)(const REAL *restrict z, int64_t count) {
+    /* Four at once: each comparison waits for the one before. */
+    const int64_t quarter = count / 4;
+    REAL a = z[0], b = z[0], c = z[0], d = z[0];
+#pragma omp simd reduction(max : a, b, c, d)
+    for (int64_t k = 0; k < quarter; k++) {
+        a = z[k] > a ? z[k] : a;
+        b = z[k + quarter] > b ? z[k + quarter] : b;
+        c = z[k + 2 * quarter] > c ? z[k + 2 * quarter] : c;
+        d = z[k + 3 * quarter] > d ? z[k + 3 * quarter] : d;
+    }
+    for (int64_t k = 4 * quarter; k < count; k++)
+        a = z[k] > a ? z[k] : a;
+    a = a > b ? a : b;
+    c = c > d ? c : d;
+    return a > c ? a : c;
+}
+
 /* One sample with its classes side by side. */
 TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums) {
     const Loss *loss = plan->loss;
@@ -51,12 +71,8 @@ TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums)
     }
     REAL *restrict e = g ? g : plan->e;
     const REAL *restrict lam = plan->lam, *restrict cap = plan->cap, *restrict slope = plan->slope;
-    const REAL margin = (REAL)loss->margin;
-
-    REAL top = z[0];
-#pragma omp simd reduction(max : top)
-    for (int64_t k = 0; k < classes; k++)
-        top = z[k] > top ? z[k] : top;
+    const REAL margin = (REAL)loss->margin, farthest = plan->farthest;
+    const REAL top = NAME(maximum)(z, classes);
 
     double total = 0, slopes = 0, value = 0, ties = 0, violated = 0;
     for (int64_t first = 0; first < classes; first += LONG_SUM) {
@@ -65,7 +81,7 @@ TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums)
 #pragma omp simd reduction(+ : part_total, part_slopes, part_value, part_ties, part_violated)
         for (int64_t k = first; k < end; k++) {
             REAL d = top - z[k];
-            REAL exponential = NAME(exp2_below)(d * (REAL)-1.4426950408889634);
+            REAL exponential = NAME(exp_of_minus)(d, farthest);
             e[k] = exponential;
             part_total += exponential;
             REAL excess = d - margin;
@@ -73,8 +89,10 @@ TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums)
             REAL derivative = lam[k] + slope[k] * q;
             part_slopes += derivative;
             part_value += q * (lam[k] + derivative);
-            part_ties += d == 0 ? (REAL)1 : (REAL)0;
-            part_violated += excess > 0 ? (REAL)1 : (REAL)0;
+            if (d <= 0)
+                part_ties += 1;
+            if (excess > 0)
+                part_violated += 1;
         }
         total += part_total;
         slopes += part_slopes;
@@ -175,7 +193,7 @@ TARGET static void NAME(sum_classes)(
     const NAME(Plan) *plan, const NAME(Block) *block, NAME(Pixels) *at
 ) {
     const int n = block->pixels;
-    const REAL margin = (REAL)plan->loss->margin;
+    const REAL margin = (REAL)plan->loss->margin, farthest = plan->farthest;
     const REAL *restrict top = at->top;
     REAL *restrict total = at->total, *restrict slopes = at->slopes, *restrict value = at->value;
     REAL *restrict ties = at->ties, *restrict violated = at->violated;
@@ -188,7 +206,7 @@ TARGET static void NAME(sum_classes)(
 #pragma omp simd
         for (int p = 0; p < n; p++) {
             REAL d = top[p] - z[p];
-            REAL exponential = NAME(exp2_below)(d * (REAL)-1.4426950408889634);
+            REAL exponential = NAME(exp_of_minus)(d, farthest);
             e[p] = exponential;
             total[p] += exponential;
             REAL excess = d - margin;
@@ -300,7 +318,7 @@ static int NAME(block_pixels)(int64_t classes) {
     return fitting < 16 ? 16 : fitting > NAME(MAX_PIXELS) ? NAME(MAX_PIXELS) : (int)fitting;
 }
 
-static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buffer) {
+TARGET static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buffer) {
     const int64_t classes = loss->classes;
     const REAL *lam = loss->multipliers, *rho = loss->rho, *weight = loss->class_weight;
     const int64_t padded = (classes + NAME(PAD) - 1) / NAME(PAD) * NAME(PAD);
@@ -318,12 +336,16 @@ static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buffer) {
     plan->z = next + 6 * padded;
     plan->e = plan->z + buffer;
     plan->uniform_total = 0;
+    plan->farthest = FARTHEST;
+    const REAL margin = (REAL)loss->margin, slope_scale = (REAL)loss->slope_scale;
+#pragma omp simd
     for (int64_t k = 0; k < classes; k++) {
+        REAL slope = rho[k] / margin;
         plan->lam[k] = lam[k];
-        plan->cap[k] = (REAL)(-loss->margin * lam[k] / rho[k]);
-        plan->slope[k] = (REAL)(rho[k] / loss->margin);
-        plan->scaled_lam[k] = (REAL)(lam[k] * loss->slope_scale);
-        plan->scaled_slope[k] = (REAL)(rho[k] / loss->margin * loss->slope_scale);
+        plan->cap[k] = -margin * lam[k] / rho[k];
+        plan->slope[k] = slope;
+        plan->scaled_lam[k] = lam[k] * slope_scale;
+        plan->scaled_slope[k] = slope * slope_scale;
     }
     if (plan->uniform) {
         double total = 0;

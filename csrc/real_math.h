@@ -7,12 +7,15 @@ typedef union {
     BITS bits;
 } NAME(Pattern);
 
-/* 2^x for x <= 0; below the smallest normal number that number, and NaN for NaN. */
-static INLINE REAL NAME(exp2_below)(REAL x) {
-    x = x < LOWEST_EXPONENT ? LOWEST_EXPONENT : x;
-    /* The sum has no digits behind the point; its lowest bits are the rounded x. */
-    NAME(Pattern) whole = {.real = x + ROUNDING};
-    REAL f = x - (whole.real - ROUNDING); /* in [-1/2, 1/2] */
+/* exp(-d) for d >= 0, at least exp(-farthest), and NaN for NaN.  `farthest` is FARTHEST, but as a
+   variable: of the constant compilers make a second branch, and of both masked vectors. */
+static INLINE REAL NAME(exp_of_minus)(REAL d, REAL farthest) {
+    d = d > farthest ? farthest : d;
+    /* -d log2(e) = n + f, f in [-1/2, 1/2]: the sum has no digits behind the point, and its lowest
+       bits are n. */
+    const REAL per_nat = (REAL)-1.4426950408889634;
+    NAME(Pattern) n = {.real = d * per_nat + ROUNDING};
+    REAL f = d * per_nat - (n.real - ROUNDING);
 #if WIDE
     /* Taylor, to 2e-16. */
     REAL p = 2.5678435993488196e-11;
@@ -36,7 +39,7 @@ static INLINE REAL NAME(exp2_below)(REAL x) {
     p = p * f + 6.931469775989927e-01f;
 #endif
     NAME(Pattern) result = {.real = p * f + (REAL)1};
-    result.bits += whole.bits << MANTISSA;
+    result.bits += n.bits << MANTISSA;
     return result.real;
 }
 

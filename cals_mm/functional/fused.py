@@ -27,7 +27,7 @@ def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossParts]:
     logits = problem.logits
     with_gradient = logits.requires_grad and torch.is_grad_enabled()
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    unit: float | Tensor = 1.0
+    unit: float | Tensor | None = None
     if backend == "native":
         (entropy, penalty, violated), gradient = native_loss(problem, with_gradient=with_gradient)
         numbers = (entropy, penalty, violated * float(problem.constraint_share))
@@ -40,7 +40,7 @@ def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossParts]:
         if logits.dtype == torch.float16:
             unit = _nonzero(problem.entropy_scale)
         with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
-            sums, gradient = _run(problem, backend, with_gradient, unit)
+            sums, gradient = _run(problem, backend, with_gradient, 1.0 if unit is None else unit)
             loss = (sums.entropy + problem.penalty_weight * sums.penalty).to(dtype)
             share = sums.violated * problem.constraint_share
             parts = LossParts(*(part.to(dtype) for part in (sums.entropy, sums.penalty, share)))
@@ -59,7 +59,7 @@ class _FusedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, loss: Tensor, gradient: Tensor, unit: float | Tensor
+        ctx: Any, logits: Tensor, loss: Tensor, gradient: Tensor, unit: float | Tensor | None
     ) -> Tensor:
         ctx.save_for_backward(gradient)
         ctx.unit = unit
@@ -84,7 +84,8 @@ class _FusedLoss(torch.autograd.Function):
             )
         ctx.used = True
         (gradient,) = ctx.saved_tensors
-        return _scale_(gradient, grad_loss * ctx.unit), None, None, None
+        factor = grad_loss if ctx.unit is None else grad_loss * ctx.unit
+        return _scale_(gradient, factor), None, None, None
 
 
 def _run(

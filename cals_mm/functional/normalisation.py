@@ -53,7 +53,7 @@ def make_problem(
     if reads_labels:
         target = target.long().contiguous()
         count, weights = count_labels(target, num_classes, ignore_index, class_weight)
-        divisor = count if class_weight is None else weights
+        divisor = count if class_weight is None or avg_factor is not None else weights
     elif not target.is_floating_point():
         target = target.long()
         valid = valid_labels(target, num_classes, ignore_index)
@@ -64,22 +64,22 @@ def make_problem(
             divisor = _sum_of_weights(class_weight, target, valid)
     if avg_factor is not None:
         divisor = _scalar(torch.as_tensor(avg_factor, dtype=dtype, device=logits.device))
-    classes = 1 if sum_over_classes else num_classes
+    share = inverse(count)
     return LossProblem(
         logits,
         target,
         valid,
         ignore_index,
-        multipliers.detach().to(logits.device),
-        rho.detach().to(logits.device),
+        _constant(multipliers, logits),
+        _constant(rho, logits),
         margin,
         kind=kind,
         class_weight=class_weight,
         label_smoothing=label_smoothing,
         sample_weight=sample_weight,
         entropy_scale=inverse(divisor),
-        penalty_scale=inverse(count) / classes,
-        constraint_share=inverse(count) / num_classes,
+        penalty_scale=share if sum_over_classes else share / num_classes,
+        constraint_share=share / num_classes,
         penalty_weight=penalty_weight,
     )
 
@@ -139,6 +139,11 @@ def _check_shape(name: str, value: Tensor, expected: tuple[int, ...]) -> None:
         raise ValueError(f"{name} must have shape {expected}, got {tuple(value.shape)}")
 
 
+def _constant(values: Tensor, logits: Tensor) -> Tensor:
+    values = values.detach() if values.requires_grad else values
+    return values if values.device == logits.device else values.to(logits.device)
+
+
 def _sum_of_weights(class_weight: Tensor, target: Tensor, valid: Tensor | None) -> float | Tensor:
     weights = class_weight[target if valid is None else target.clamp(0, len(class_weight) - 1)]
     if valid is not None:
@@ -158,6 +163,6 @@ def _scalar(value: Tensor) -> float | Tensor:
 
 def inverse(divisor: float | Tensor) -> float | Tensor:
     """1 / divisor, or 0 where nothing is valid, so that the loss is 0 and not NaN."""
-    if isinstance(divisor, Tensor):
-        return torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))
-    return 1 / divisor if divisor > 0 else 0.0
+    if isinstance(divisor, float):
+        return 1 / divisor if divisor > 0 else 0.0
+    return torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))

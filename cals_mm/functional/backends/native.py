@@ -59,7 +59,7 @@ def covers(logits: Tensor, target: Tensor, kind: str) -> bool:
 
 def count_labels(
     target: Tensor, num_classes: int, ignore_index: int | None, class_weight: Tensor | None
-) -> tuple[int, float]:
+) -> tuple[float, float]:
     """Number of labels that count, and the sum of their class weights.
 
     Args:
@@ -86,7 +86,7 @@ def count_labels(
             f"label {int(target.view(-1)[bad])} is outside 0..{num_classes - 1}: correct "
             f"num_classes, or mark such samples with ignore_index (now {ignore_index})"
         )
-    return count, weight
+    return float(count), weight
 
 
 def native_loss(
@@ -103,7 +103,7 @@ def native_loss(
         Cross entropy, penalty and violated constraints as in :class:`LossSums`, and the gradient in
         the shape, dtype and (where dense) strides of the logits.
     """
-    logits = dense(problem.logits)
+    logits = dense(problem.logits.detach())
     dtype, num_classes = logits.dtype, logits.shape[1]
     gradient = torch.empty_like(logits) if with_gradient else None
     samples = logits.numel() // num_classes
@@ -156,4 +156,6 @@ def _on_threads(
 
 
 def _plain(values: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    return None if values is None else values.to(dtype).contiguous()
+    if values is None or (values.dtype == dtype and values.is_contiguous()):
+        return values
+    return values.to(dtype).contiguous()
