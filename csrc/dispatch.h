@@ -1,9 +1,11 @@
 /* The kernels for every instruction set, and the choice among them when the program runs. */
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "calibration.h"
 #include "loss.h"
 
 #define PASTE(a, b) a##_##b

@@ -11,6 +11,7 @@
 #define NAME(name) JOIN(name, JOIN(float, SET))
 #include "real_math.h"
 #include "loss_kernel.h"
+#include "calibration_kernel.h"
 #undef REAL
 #undef BITS
 #undef SIGNED
@@ -32,6 +33,7 @@
 #define NAME(name) JOIN(name, JOIN(double, SET))
 #include "real_math.h"
 #include "loss_kernel.h"
+#include "calibration_kernel.h"
 #undef REAL
 #undef BITS
 #undef SIGNED

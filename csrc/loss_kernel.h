@@ -142,6 +142,32 @@ typedef struct {
     int pixels, stride;                    /* samples, and the step of classes in the buffers */
 } NAME(Block);
 
+/* Samples of a block, so that its buffers stay in the nearest caches. */
+static int NAME(block_pixels)(int64_t classes) {
+    const int64_t fitting = 393216 / (int64_t)(2 * sizeof(REAL)) / classes / 16 * 16;
+    return fitting < 16 ? 16 : fitting > NAME(MAX_PIXELS) ? NAME(MAX_PIXELS) : (int)fitting;
+}
+
+/* The block from a sample on: it ends where its image does, or at `stop`, or after `most`. */
+static NAME(Block) NAME(block_at)(
+    const void *logits, void *gradient, int64_t sample, int64_t stop, int64_t classes,
+    int64_t pixels, int rows, int most
+) {
+    const int64_t image = rows ? 0 : sample / pixels;
+    const int64_t offset = rows ? sample * classes : image * pixels * (classes - 1) + sample;
+    int64_t end = rows ? stop : (image + 1) * pixels;
+    end = end < stop ? end : stop;
+    return (NAME(Block)){
+        .logits = (const REAL *)logits + offset,
+        .gradient = gradient ? (REAL *)gradient + offset : NULL,
+        .class_step = rows ? 1 : pixels,
+        .pixel_step = rows ? classes : 1,
+        .first = sample,
+        .pixels = (int)(end - sample < most ? end - sample : most),
+        .stride = most + NAME(PAD), /* else equal pixels of many classes share a cache set */
+    };
+}
+
 /* Labels and weights of a block's pixels; how many count. */
 TARGET static int NAME(read_labels)(
     const NAME(Plan) *plan, const NAME(Block) *block, NAME(Pixels) *at
@@ -161,24 +187,23 @@ TARGET static int NAME(read_labels)(
     return count;
 }
 
-/* The block's logits into the buffer, 0 where a pixel does not count, and their maxima. */
+/* The block's logits into the buffer, 0 where a pixel is not kept, and their maxima. */
 TARGET static void NAME(read_logits)(
-    const NAME(Plan) *plan, const NAME(Block) *block, NAME(Pixels) *at, int masked
+    const NAME(Block) *block, int64_t classes, REAL *buffer, REAL *restrict top, const REAL *keep
 ) {
     const int n = block->pixels;
-    REAL *restrict top = at->top;
-    for (int64_t k = 0; k < plan->loss->classes; k++) {
+    for (int64_t k = 0; k < classes; k++) {
         const REAL *restrict source = block->logits + k * block->class_step;
-        REAL *restrict z = plan->z + k * block->stride;
+        REAL *restrict z = buffer + k * block->stride;
         if (block->pixel_step == 1)
             memcpy(z, source, n * sizeof(REAL));
         else
             for (int p = 0; p < n; p++)
                 z[p] = source[p * block->pixel_step];
-        if (masked)
+        if (keep)
 #pragma omp simd
             for (int p = 0; p < n; p++)
-                z[p] = at->keep[p] > 0 ? z[p] : (REAL)0;
+                z[p] = keep[p] > 0 ? z[p] : (REAL)0;
         if (k == 0)
             memcpy(top, z, n * sizeof(REAL));
         else
@@ -305,17 +330,11 @@ TARGET static void NAME(block)(const NAME(Plan) *plan, const NAME(Block) *block,
         return;
     }
     const int masked = count < block->pixels;
-    NAME(read_logits)(plan, block, &at, masked);
+    NAME(read_logits)(block, plan->loss->classes, plan->z, at.top, masked ? at.keep : NULL);
     NAME(sum_classes)(plan, block, &at);
     NAME(finish_pixels)(plan, block, &at, sums);
     if (block->gradient)
         NAME(write_gradient)(plan, block, &at, masked);
-}
-
-/* Samples of a block, so that its buffers stay in the nearest caches. */
-static int NAME(block_pixels)(int64_t classes) {
-    const int64_t fitting = 393216 / (int64_t)(2 * sizeof(REAL)) / classes / 16 * 16;
-    return fitting < 16 ? 16 : fitting > NAME(MAX_PIXELS) ? NAME(MAX_PIXELS) : (int)fitting;
 }
 
 TARGET static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buffer) {
@@ -362,7 +381,7 @@ TARGET static int NAME(loss)(const Loss *loss, int64_t start, int64_t stop, Sums
     const int64_t classes = loss->classes;
     const int by_row = loss->rows && classes >= FEW_CLASSES;
     const int most = NAME(block_pixels)(classes);
-    const int stride = most + NAME(PAD); /* else equal pixels of many classes share a cache set */
+    const int stride = most + NAME(PAD);
     NAME(Plan) plan;
     if (NAME(prepare)(&plan, loss, by_row ? classes : classes * stride))
         return -1;
@@ -372,21 +391,9 @@ TARGET static int NAME(loss)(const Loss *loss, int64_t start, int64_t stop, Sums
             NAME(row)(&plan, sample++, sums);
             continue;
         }
-        /* A block ends where its image does. */
-        const int64_t image = loss->rows ? 0 : sample / loss->pixels;
-        int64_t end = loss->rows ? stop : (image + 1) * loss->pixels;
-        end = end < stop ? end : stop;
-        const int64_t offset = loss->rows ? sample * classes
-                                          : image * loss->pixels * (classes - 1) + sample;
-        NAME(Block) block = {
-            .logits = (const REAL *)loss->logits + offset,
-            .gradient = loss->gradient ? (REAL *)loss->gradient + offset : NULL,
-            .class_step = loss->rows ? 1 : loss->pixels,
-            .pixel_step = loss->rows ? classes : 1,
-            .first = sample,
-            .pixels = (int)(end - sample < most ? end - sample : most),
-            .stride = stride,
-        };
+        NAME(Block) block = NAME(block_at)(
+            loss->logits, loss->gradient, sample, stop, classes, loss->pixels, loss->rows, most
+        );
         NAME(block)(&plan, &block, sums);
         sample += block.pixels;
     }

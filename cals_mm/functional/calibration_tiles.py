@@ -8,12 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .backends.native import has_native
+from .backends.native_calibration import native_probability_sums
 from .calibration_bins import bin_index, first_bin_end
 
 __all__ = ["LogitSums", "samples_at", "sum_logits"]
 
 _CACHE_ELEMENTS = 1 << 19
 """Elements of a tile on the CPU: a tile and its float64 copy stay in cache."""
+_WIDENED = 1 << 22
+"""Elements of half precision that are copied to float32 at a time."""
 _DEVICE_ELEMENTS = 1 << 24
 """Elements of a tile where every operation is a launch on an accelerator."""
 
@@ -52,8 +56,15 @@ def sum_logits(
     """
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     end = first_bin_end(num_bins, dtype)
-    tiles = _tiles(logits, target, valid)
-    results = (_sum_tile(tile, dtype, num_bins, end, probabilities) for tile in tiles)
+    results: Iterator[LogitSums | None]
+    if logits.is_cpu and not probabilities and has_native():
+        results = (
+            LogitSums(*native_probability_sums(*piece, num_bins, end))
+            for piece in _widened(logits, target, valid, dtype)
+        )
+    else:
+        tiles = _tiles(logits, target, valid)
+        results = (_sum_tile(tile, dtype, num_bins, end, probabilities) for tile in tiles)
     parts = list(zip(*(result for result in results if result is not None), strict=True))
     confidence, of_label, *sums = parts
     return LogitSums(torch.cat(confidence), torch.cat(of_label), *map(_add_up, sums))
@@ -73,6 +84,16 @@ def samples_at(logits: Tensor, positions: Tensor) -> Tensor:
     images = logits.flatten(2)
     size = images.shape[2]
     return images[positions.div(size, rounding_mode="floor"), :, positions.remainder(size)]
+
+
+def _widened(
+    logits: Tensor, target: Tensor, valid: Tensor | None, dtype: torch.dtype
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """The input as it is, or in the dtype of the arithmetic, a few samples or images at a time."""
+    step = len(logits) if logits.dtype == dtype else max(1, _WIDENED // logits[0].numel())
+    for start in range(0, len(logits), step):
+        part = slice(start, start + step)
+        yield logits[part].to(dtype), target[part], None if valid is None else valid[part]
 
 
 class _Tile(NamedTuple):

@@ -13,6 +13,7 @@ from cals_mm.functional import (
     adaptive_calibration_error,
     calibration_gap,
     calibration_statistics,
+    calibration_tiles,
     expected_calibration_error,
     negative_log_likelihood,
 )
@@ -25,6 +26,7 @@ from cals_mm.functional.calibration_bins import (
 )
 
 from .brute_force import adaptive_error
+from .loss_cases import needs_native
 from .test_calibration import batch
 
 
@@ -271,3 +273,43 @@ def test_statistics_of_different_models_do_not_merge():
         CalibrationStatistics.zeros(3).merge_(CalibrationStatistics.zeros(4))
     with pytest.raises(ValueError, match="num_bins"):
         calibration_statistics(*batch(4, 3), num_bins=0)
+
+
+@needs_native
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "shape", [(1, 2), (301, 7), (200, 1000), (3, 5000), (2, 19, 37, 41), (3, 150, 20, 31)]
+)
+def test_the_compiled_pass_equals_plain_torch(shape, dtype, monkeypatch):
+    logits, target = batch(*shape, scale=3.0)
+    logits = logits.to(dtype)
+    target[..., ::5] = 255
+    if target.eq(255).all():
+        target.zero_()
+    logits.movedim(1, -1)[target == 255] = float("nan")
+    compiled = calibration_statistics(logits, target, ignore_index=255)
+    monkeypatch.setattr(calibration_tiles, "has_native", lambda: False)
+    plain = calibration_statistics(logits, target, ignore_index=255)
+    rounding = 1e-6 if dtype == torch.float32 else 1e-12
+    for field in fields(CalibrationStatistics):
+        a, b = getattr(compiled, field.name), getattr(plain, field.name)
+        if field.name.startswith("cell"):  # finer than float32's rounding
+            a, b = a.sum(), b.sum()
+        torch.testing.assert_close(
+            a.double(), b.double(), rtol=rounding, atol=rounding * target.numel()
+        )
+
+
+@needs_native
+@pytest.mark.parametrize("shape", [(700, 1000), (2, 19, 160, 200)])
+def test_threads_do_not_change_a_bit_of_the_compiled_pass(shape):
+    logits, target = batch(*shape)
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            results.append(calibration_statistics(logits, target).pack())
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))

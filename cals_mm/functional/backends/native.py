@@ -15,7 +15,7 @@ from .problem import LossProblem
 from .threads import run_tiles
 from .tiles import dense, has_class_rows
 
-__all__ = ["count_labels", "covers", "has_native", "native_loss"]
+__all__ = ["count_labels", "covers", "has_native", "kernels", "native_loss"]
 
 TILE = 1 << 18
 """Logits that one call of the kernel computes."""
@@ -25,7 +25,8 @@ SMALL = 1 << 19
 
 
 @lru_cache(maxsize=1)
-def _kernels() -> Any:
+def kernels() -> Any:
+    """The compiled module, or None where it was not compiled."""
     try:
         return importlib.import_module("cals_mm.functional.backends._native")
     except ImportError:
@@ -34,7 +35,7 @@ def _kernels() -> Any:
 
 def has_native() -> bool:
     """Whether the kernel was compiled when the package was installed."""
-    return _kernels() is not None
+    return kernels() is not None
 
 
 @lru_cache(maxsize=1)
@@ -72,7 +73,7 @@ def count_labels(
         ValueError: For a label out of range.
     """
     wide = class_weight is not None and class_weight.dtype == torch.float64
-    count, weight, bad = _kernels().read_labels(
+    count, weight, bad = kernels().read_labels(
         target.data_ptr(),
         target.numel(),
         num_classes,
@@ -118,7 +119,7 @@ def native_loss(
         "rho": _plain(problem.rho, dtype),
     }
     kernel: Callable[[int, int], tuple[float, float, float]] = partial(
-        _kernels().loss,
+        kernels().loss,
         wide=dtype == torch.float64,
         classes=num_classes,
         pixels=samples // logits.shape[0],
