@@ -56,17 +56,20 @@ class Knob:
 
 
 _MARGIN = Knob("margin", factors=(0.75, 1.5, 1.25, 0.5))
-_WEIGHT = Knob("weight", factors=(0.5, 2.0, 0.25, 4.0))
+_FACTORS = (0.5, 2.0, 0.25, 4.0)
+_WEIGHT = Knob("weight", factors=_FACTORS)
 KNOBS = {
     "label_smoothing": Knob("label_smoothing", (0.05, 0.1, 0.02, 0.2, 0.01)),
     "focal": Knob("gamma", (3.0, 2.0, 5.0, 1.0, 4.0)),
     "ecp": _WEIGHT,
     "mmce": _WEIGHT,
-    "cpc": Knob("exclusion_weight", factors=(0.5, 2.0, 0.25, 4.0)),
+    "cpc": Knob("exclusion_weight", factors=_FACTORS),
+    "adafocal": Knob("rate", factors=_FACTORS),
     "mbls": _MARGIN,
     "acls": _MARGIN,
     "cals": _MARGIN,
     "cals_hr": _MARGIN,
+    "crac": _MARGIN,
 }
 """The knob of each method that has one; the others are tried with their config alone."""
 

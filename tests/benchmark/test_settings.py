@@ -1,6 +1,7 @@
 """Candidate settings, and the choice between them."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,15 @@ def test_unknown_methods_name_those_there_are():
         check_methods(ROOT, task, ["ce", "calls"])
     with pytest.raises(ValueError, match="twice"):
         check_methods(ROOT, task, ["ce", "ce"])
+
+
+def test_the_page_tells_what_is_tried():
+    page = (ROOT / "docs" / "benchmark.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    told = {
+        method: (argument, tuple(map(float, re.findall(r"[\d.]*\d", values))))
+        for methods, argument, values in rows
+        for method in re.findall(r"\w+", methods)
+    }
+    known = {method: (knob.argument, knob.values or knob.factors) for method, knob in KNOBS.items()}
+    assert told == known
