@@ -99,7 +99,9 @@ def bullets(lines: Sequence[str]) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """A table that can be scrolled sideways on a small screen; the first cells are headings."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    head = "".join(
+        f'<th scope="col">{escape(name).replace(" %", "&nbsp;%")}</th>' for name in heads
+    )
     body = "".join(
         f'<tr><th scope="row">{escape(first.text)}</th>{"".join(map(_cell, rest))}</tr>\n'
         for first, *rest in rows

@@ -49,7 +49,8 @@ def report(campaign: Campaign, results: Results) -> str:
                     "Samples are sorted into bins by how sure the model is. On the dashed diagonal "
                     "a model that says 80 % is right in 80 % of the cases. Orange above the bars: "
                     "it is less often right than it says. Below: how many samples have which "
-                    "confidence. All seeds together."
+                    "confidence. The samples of all seeds are pooled, so the ECE differs from the "
+                    "table's, which is the mean of each seed's."
                 ),
                 page.pictures(reliability_pictures(sums)),
             )
@@ -102,8 +103,8 @@ def _short(results: Results) -> list[str]:
         if best["differences"]:
             excluded = mark(best, column) == BETTER
             line += (
-                f"; difference to {results['reference']} {difference(best, column)}, which "
-                f"{'excludes' if excluded else 'does not exclude'} 0"
+                f"; difference to {results['reference']} {difference(best, column)}; "
+                f"the interval {'excludes' if excluded else 'holds'} 0"
             )
         lines.append(line + ".")
     return lines
