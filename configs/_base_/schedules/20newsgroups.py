@@ -1,5 +1,5 @@
 # Until cross entropy is over-confident.
-train_cfg = dict(by_epoch=True, max_epochs=8, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs=6, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
