@@ -161,8 +161,8 @@ def _scalar(value: Tensor) -> float | Tensor:
     return float(value) if value.device.type == "cpu" else value
 
 
-def inverse(divisor: float | Tensor) -> float | Tensor:
+def inverse(divisor: float | int | Tensor) -> float | Tensor:
     """1 / divisor, or 0 where nothing is valid, so that the loss is 0 and not NaN."""
-    if isinstance(divisor, float):
+    if isinstance(divisor, float | int):
         return 1 / divisor if divisor > 0 else 0.0
     return torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))
