@@ -114,6 +114,15 @@ TASKS = {
             single_labels=True,
             needs_data=True,
         ),
+        Task(
+            "20newsgroups-bydate",
+            "gpcnn_20newsgroups-bydate",
+            "20 Newsgroups, split by date",
+            _CLASSIFICATION,
+            _TEXT_ACCURACY,
+            single_labels=True,
+            needs_data=True,
+        ),
     )
 }
 
