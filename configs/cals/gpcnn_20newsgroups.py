@@ -1,4 +1,4 @@
 # A CNN over words on 20 Newsgroups, CALS.
 _base_ = "../ce/gpcnn_20newsgroups.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="CALSLoss", num_classes=20, margin=10.0)))
+model = dict(head=dict(loss=dict(_delete_=True, type="CALSLoss", num_classes=20, margin=5.0)))
 custom_hooks = [*_base_.custom_hooks, dict(type="CALSMultiplierHook")]
