@@ -27,6 +27,7 @@ from .losses import (
     MbLSLoss,
     MMCELoss,
     PairwiseConstraintLoss,
+    SampleCALSLoss,
     SmoothedCrossEntropyLoss,
     SoftmaxFocalLoss,
 )
@@ -34,7 +35,13 @@ from .metrics import CalibrationMetric, LongTailMetric
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .hooks import CALSMultiplierHook, ClassCountsHook, KeepLogitsHook, RandomStateHook
+    from .hooks import (
+        CALSMultiplierHook,
+        ClassCountsHook,
+        KeepLogitsHook,
+        RandomStateHook,
+        SampleMultiplierHook,
+    )
 
 register_hooks()
 
@@ -55,6 +62,8 @@ __all__ = [
     "MbLSLoss",
     "PairwiseConstraintLoss",
     "RandomStateHook",
+    "SampleCALSLoss",
+    "SampleMultiplierHook",
     "SmoothedCrossEntropyLoss",
     "SoftmaxFocalLoss",
     "__version__",

@@ -13,7 +13,13 @@ from mmengine.registry import HOOKS
 
 __all__ = ["HOOK_NAMES", "register_hooks"]
 
-HOOK_NAMES = ("CALSMultiplierHook", "ClassCountsHook", "KeepLogitsHook", "RandomStateHook")
+HOOK_NAMES = (
+    "CALSMultiplierHook",
+    "ClassCountsHook",
+    "KeepLogitsHook",
+    "RandomStateHook",
+    "SampleMultiplierHook",
+)
 
 
 def register_hooks() -> None:

@@ -8,8 +8,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, init_default_scope
 
-from cals_mm import CALSLoss, CALSMultiplierHook
+from cals_mm import CALSLoss, SampleCALSLoss
 from cals_mm.core import HeuristicRule
+from cals_mm.hooks._following import FollowingHook
 from cals_mm.losses import ValidatedLoss
 
 ROOT = Path(__file__).parents[1] / "configs"
@@ -27,6 +28,7 @@ LOSSES = {
     "cals": "CALSLoss",
     "cals_adaptive": "CALSLoss",
     "cals_hr": "CALSLoss",
+    "cals_sample": "SampleCALSLoss",
     "ce": "CrossEntropyLoss",
     "cpc": "PairwiseConstraintLoss",
     "crac": "CRaCLoss",
@@ -43,6 +45,12 @@ TEXT_EXTRAS = {
     "gpcnn_20newsgroups-bydate.py",
     "meanmlp_stdlib-docs.py",
     "meanmlp_20newsgroups.py",
+}
+
+# Methods that are not for every benchmark, and those that they are for.
+SOME_BENCHMARKS = {
+    "crac": ["deeplabv3_*.py"],
+    "cals_sample": ["resnet_digits-lt.py", "gpcnn_20newsgroups.py"],
 }
 
 
@@ -78,11 +86,12 @@ def test_builds(path: Path) -> None:
     hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
     rules = [loss.rule for loss in followers if isinstance(loss, CALSLoss)]
     method = path.parent.name
-    assert bool(rules) == method.startswith("cals")
+    assert bool(rules) == (method in ("cals", "cals_adaptive", "cals_hr"))
     assert any(isinstance(rule, HeuristicRule) for rule in rules) == (method == "cals_hr")
     assert any(rule.adaptive_margin for rule in rules) == (method == "cals_adaptive")
     assert bool(followers) == method.startswith(("adafocal", "cals", "crac"))
-    assert any(isinstance(hook, CALSMultiplierHook) for hook in hooks) == bool(followers)
+    drivers = {type(hook).__name__ for hook in hooks if isinstance(hook, FollowingHook)}
+    assert drivers == {loss.driven_by for loss in followers}
     for hook in cfg.default_hooks.values():
         HOOKS.build(hook)
     for split in ("train", "val", "test"):
@@ -114,9 +123,11 @@ def test_a_method_differs_from_cross_entropy_by_its_loss_and_hook_alone(path: Pa
     assert type(loss).__name__ == LOSSES[path.parent.name]
     shape = (2, 2) if cfg.default_scope == "mmseg" else ()
     logits, target = torch.zeros(2, num_classes, *shape), torch.zeros(2, *shape, dtype=torch.long)
+    if isinstance(loss, SampleCALSLoss):
+        loss.start_batch([0, 1])
     assert loss(logits, target).isfinite()
     if isinstance(loss, ValidatedLoss):
-        assert cfg.custom_hooks.pop()["type"] == "CALSMultiplierHook"
+        assert cfg.custom_hooks.pop()["type"] == loss.driven_by
     assert cfg.to_dict() == plain.to_dict()
 
 
@@ -137,17 +148,23 @@ def test_multipliers_are_learned_on_neither_train_nor_test(path: Path) -> None:
 def test_every_method_has_every_benchmark() -> None:
     for method in LOSSES:
         names = {path.name for path in (ROOT / method).glob("*.py")}
-        pattern = "deeplabv3_*.py" if method == "crac" else "*.py"
-        benchmarks = {path.name for path in (ROOT / "cals").glob(pattern)} - TEXT_EXTRAS
+        patterns = SOME_BENCHMARKS.get(method, ["*.py"])
+        benchmarks = {p.name for pattern in patterns for p in (ROOT / "cals").glob(pattern)}
+        benchmarks -= TEXT_EXTRAS
         assert not benchmarks - names, method
 
 
-@pytest.mark.parametrize("method", ["acls", "crac", "mbls"])
+@pytest.mark.parametrize("method", ["acls", "cals_sample", "crac", "mbls"])
 def test_margins_are_those_of_cals(method: str) -> None:
     for path in sorted((ROOT / method).glob("*.py")):
         loss, _ = take_loss(load(path))
         cals, _ = take_loss(load(ROOT / "cals" / path.name))
         assert loss.margin == cals.margin, path
+
+
+def test_one_multiplier_for_each_digit_that_is_trained_on() -> None:
+    cfg = load(ROOT / "cals_sample/resnet_digits-lt.py")
+    assert take_loss(cfg)[0].num_samples == len(DATASETS.build(cfg.train_dataloader.dataset))
 
 
 def test_leaf_configs_are_short() -> None:

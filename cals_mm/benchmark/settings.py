@@ -69,6 +69,7 @@ KNOBS = {
     "acls": _MARGIN,
     "cals": _MARGIN,
     "cals_hr": _MARGIN,
+    "cals_sample": _MARGIN,
     "crac": _MARGIN,
 }
 """The knob of each method that has one; the others are tried with their config alone."""

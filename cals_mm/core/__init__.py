@@ -11,6 +11,7 @@ from .logit_scaler import LogitScaler
 from .margin import MarginSuggestion, suggest_margin
 from .margin_rule import MarginRule
 from .region_lagrangian import RegionLagrangian, RegionStatistics
+from .sample_multipliers import SampleMultipliers, SampleStatistics
 from .temperature import TemperatureScaler
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "NonFiniteLogitsError",
     "RegionLagrangian",
     "RegionStatistics",
+    "SampleMultipliers",
+    "SampleStatistics",
     "TemperatureScaler",
     "VectorScaler",
     "suggest_margin",

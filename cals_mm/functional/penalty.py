@@ -34,7 +34,8 @@ def penalty_lagrangian(
 
     Args:
         violation: Violations h of any shape with K classes along ``dim``.
-        multipliers: Lagrange multipliers lambda >= 0, shape (K,).
+        multipliers: Lagrange multipliers lambda >= 0, shape (K,), or of the shape of ``violation``
+            where each sample has its own.
         rho: Penalty coefficients > 0, shape (K,).
         kind: One of ``PENALTIES``.
         dim: The class dimension of ``violation``.
@@ -60,7 +61,8 @@ def penalty_lagrangian(
     check_penalty(kind)
     shape = [1] * violation.ndim
     shape[dim] = -1
-    lam = multipliers.to(violation.dtype).view(shape)
+    lam = multipliers.to(violation.dtype)
+    lam = lam.view(shape) if lam.ndim == 1 else lam
     rho = rho.to(violation.dtype).view(shape)
     h = violation
     if kind == "phr":

@@ -4,5 +4,12 @@ from .class_counts_hook import ClassCountsHook
 from .keep_logits_hook import KeepLogitsHook
 from .multiplier_hook import CALSMultiplierHook
 from .random_state_hook import RandomStateHook
+from .sample_multiplier_hook import SampleMultiplierHook
 
-__all__ = ["CALSMultiplierHook", "ClassCountsHook", "KeepLogitsHook", "RandomStateHook"]
+__all__ = [
+    "CALSMultiplierHook",
+    "ClassCountsHook",
+    "KeepLogitsHook",
+    "RandomStateHook",
+    "SampleMultiplierHook",
+]

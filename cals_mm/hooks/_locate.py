@@ -11,18 +11,28 @@ from cals_mm.losses import ValidatedLoss
 
 __all__ = ["locate_loss", "unwrap"]
 
+_CURES = {
+    "CALSMultiplierHook": "found no CALSLoss in the model: set the decode head's loss_decode or "
+    "the classifier head's loss to dict(type='CALSLoss', num_classes=...), or remove the hook",
+    "SampleMultiplierHook": "found no SampleCALSLoss in the model: set the classifier head's loss "
+    "to dict(type='SampleCALSLoss', num_classes=..., num_samples=...), or remove the hook",
+}
+
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The model without its data-parallel wrapper."""
     return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
-def locate_loss(model: nn.Module, name: str | None = None) -> tuple[ValidatedLoss, int | None]:
-    """The model's loss that follows the validation, and the label that its head ignores.
+def locate_loss(
+    model: nn.Module, name: str | None = None, hook: str = "CALSMultiplierHook"
+) -> tuple[ValidatedLoss, int | None]:
+    """The model's loss that a hook drives, and the label that its head ignores.
 
     Args:
         model: The model, unwrapped.
         name: Name of the loss among ``model.named_modules()``; needed where there are several.
+        hook: Name of the hook's class.
 
     Returns:
         The loss, and the ignored label; None where ignored pixels are constrained too.
@@ -30,20 +40,23 @@ def locate_loss(model: nn.Module, name: str | None = None) -> tuple[ValidatedLos
     Raises:
         ValueError: If there is no such loss, or more than one and no name.
     """
-    losses = {
+    found = {
         key: module for key, module in model.named_modules() if isinstance(module, ValidatedLoss)
     }
+    losses = {key: module for key, module in found.items() if module.driven_by == hook}
     kinds = " and ".join(sorted({type(module).__name__ for module in losses.values()}))
-    if not losses:
+    if found and not losses:
+        other = next(iter(found.values()))
         raise ValueError(
-            "CALSMultiplierHook found no CALSLoss in the model: set the decode head's loss_decode "
-            "or the classifier head's loss to dict(type='CALSLoss', num_classes=...), or remove "
-            "the hook"
+            f"{hook} does not drive {type(other).__name__}: replace it by "
+            f"dict(type='{other.driven_by}') in custom_hooks"
         )
+    if not losses:
+        raise ValueError(f"{hook} {_CURES[hook]}")
     if name is None and len(losses) > 1:
         raise ValueError(
             f"the model has {len(losses)} {kinds} modules ({', '.join(losses)}): say which one "
-            "follows the validation predictions with CALSMultiplierHook(module='...')"
+            f"learns with {hook}(module='...')"
         )
     if name is None:
         name = next(iter(losses))

@@ -123,6 +123,7 @@ def _names(runner: Runner, loss: ValidatedLoss, curve: str, value: Tensor) -> Se
     given = loss.entry_names(curve)
     if given is not None:
         return given
-    meta = getattr(runner.val_dataloader.dataset, "metainfo", None) or {}
+    loader = getattr(runner, "val_dataloader", None)  # none in a run without validation
+    meta = getattr(getattr(loader, "dataset", None), "metainfo", None) or {}
     names = [str(name) for name in meta.get("classes", ())]
     return names if len(names) == len(value) else [f"class {k}" for k in range(len(value))]

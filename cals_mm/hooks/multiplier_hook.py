@@ -8,24 +8,23 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from cals_mm.core import NonFiniteLogitsError
 from cals_mm.logits import keep_logits, logits_and_target
-from cals_mm.losses import ValidatedLoss, ValidationStatistics
+from cals_mm.losses import ValidationStatistics
 
+from ._following import FollowingHook
 from ._locate import locate_loss, unwrap
 from ._resume import MARKER, validation_missed
 from ._splits import shared_files
-from .multiplier_history import MultiplierHistory
 
 __all__ = ["CALSMultiplierHook"]
 
 
 @HOOKS.register_module(force=True)  # in place of the lazy entry
-class CALSMultiplierHook(Hook):
+class CALSMultiplierHook(FollowingHook):
     """Learn the multipliers of a :class:`CALSLoss` from the validation predictions.
 
     It drives any :class:`~cals_mm.losses.ValidatedLoss` likewise. The logits are those that the
@@ -47,10 +46,6 @@ class CALSMultiplierHook(Hook):
             files.
     """
 
-    # After EMAHook (50), which swaps the averaged weights back, before LoggerHook (60) and
-    # CheckpointHook (90), which read the new values.
-    priority = 55
-
     def __init__(
         self,
         module: str | None = None,
@@ -60,11 +55,9 @@ class CALSMultiplierHook(Hook):
     ) -> None:
         if on_nonfinite not in ("error", "keep"):
             raise ValueError(f"on_nonfinite must be 'error' or 'keep', got {on_nonfinite!r}")
-        self.module = module
+        super().__init__(module, draw)
         self.allow_test_data = allow_test_data
         self.on_nonfinite = on_nonfinite
-        self.history = MultiplierHistory(draw)
-        self._loss: ValidatedLoss | None = None
         self._ignore_index: int | None = None
         self._statistics: ValidationStatistics | None = None
         self._seen = 0
@@ -94,15 +87,6 @@ class CALSMultiplierHook(Hook):
         if validation_missed(runner):
             runner.logger.info("Validating the resumed step, whose checkpoint was written before")
             runner.val_loop.run()
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Log the parts of the loss."""
-        loss = self._loss
-        if loss is not None and loss.last_parts is not None:
-            for name, value in loss.last_parts._asdict().items():
-                runner.message_hub.update_scalar(f"train/{loss.label.lower()}_{name}", value)
 
     def before_val(self, runner: Runner) -> None:
         """Freeze the state of the loss, before an EMA swaps its own in."""
@@ -165,18 +149,7 @@ class CALSMultiplierHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Make up for the last validation, if that was the missed one, and draw the curves."""
         self.before_train_epoch(runner)
-        if self._loss is not None:
-            self.history.draw(runner, self._loss)
-        self._loss = None
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep the curves."""
-        self.history.save(checkpoint)
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Continue the curves of a resumed run."""
-        if runner._resume:
-            self.history.load(checkpoint)
+        super().after_train(runner)
 
 
 def _batches(

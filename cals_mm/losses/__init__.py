@@ -10,6 +10,7 @@ from .entropy_penalty import EntropyPenaltyLoss
 from .focal import FLSDLoss, SoftmaxFocalLoss
 from .mmce import MMCELoss
 from .pairwise_constraint import PairwiseConstraintLoss
+from .sample_cals import SampleCALSLoss
 from .smoothed_cross_entropy import MbLSLoss, SmoothedCrossEntropyLoss
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "MMCELoss",
     "MbLSLoss",
     "PairwiseConstraintLoss",
+    "SampleCALSLoss",
     "SmoothedCrossEntropyLoss",
     "SoftmaxFocalLoss",
     "ValidatedLoss",

@@ -42,6 +42,8 @@ class ValidatedLoss(nn.Module):
 
     learned = "multipliers"
     """What moves, for messages and for the name of the picture."""
+    driven_by = "CALSMultiplierHook"
+    """The hook that moves it; another one than this moves it by other data than the validation."""
 
     def __init__(self, ignore_index: int | None = -100) -> None:
         super().__init__()
@@ -96,5 +98,5 @@ class ValidatedLoss(nn.Module):
         elif iteration != self._first_iteration:
             raise ValueError(
                 f"{type(self).__name__} is trained, but no hook updates its {self.learned}: add "
-                "dict(type='CALSMultiplierHook') to custom_hooks"
+                f"dict(type='{self.driven_by}') to custom_hooks"
             )

@@ -1,0 +1,120 @@
+"""Update the multipliers of each training sample after every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from mmengine.dist import get_dist_info
+from mmengine.registry import HOOKS
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from cals_mm.core import SampleStatistics
+from cals_mm.losses import SampleCALSLoss
+
+from ._following import FollowingHook
+from ._locate import locate_loss, unwrap
+
+__all__ = ["SampleMultiplierHook"]
+
+
+@HOOKS.register_module(force=True)  # in place of the lazy entry
+class SampleMultiplierHook(FollowingHook):
+    """Learn the multipliers of a :class:`~cals_mm.losses.SampleCALSLoss` while it is trained.
+
+    Before each iteration it tells the loss the numbers of the batch's samples in their data set.
+    The loss notes their violations as it computes the penalty, so there is no further forward
+    pass. After each epoch multipliers and rho move, on every process alike; a validation is not
+    needed. Class-wise means are logged, kept in checkpoints, and drawn at the end of training.
+
+    Args:
+        module: Name of the loss in the model, where there are several.
+        draw: Draw the curves at the end of training.
+
+    Raises:
+        ValueError: At the start of training for a model without such a loss or with several, a
+            loop without epochs, or a ``num_samples`` that is not the data set's size; at the
+            first iteration, if the batches do not hold the samples' numbers.
+    """
+
+    def __init__(self, module: str | None = None, draw: bool = True) -> None:
+        super().__init__(module, draw)
+        self._statistics: SampleStatistics | None = None
+        self._seen = 0
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the loss and refuse set-ups that it cannot learn in."""
+        loss, _ = locate_loss(unwrap(runner.model), self.module, "SampleMultiplierHook")
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            raise ValueError(
+                f"SampleMultiplierHook needs epochs, but train_cfg is a "
+                f"{type(runner.train_loop).__name__}: use dict(by_epoch=True, max_epochs=...)"
+            )
+        sample_loss = cast(SampleCALSLoss, loss)
+        size = _numbered_size(runner.train_dataloader.dataset)
+        if sample_loss.lagrangian.num_samples != size:
+            raise ValueError(
+                f"num_samples is {sample_loss.lagrangian.num_samples}, but the training set has "
+                f"{size} samples: set num_samples={size} in the SampleCALSLoss"
+            )
+        loss.updated_by_hook = True
+        self._loss = loss
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Begin with no sample."""
+        self._statistics, self._seen = self._sample_loss.start_dual_epoch(), 0
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Tell the loss which samples come."""
+        numbers = _sample_numbers(data_batch)
+        rank, world_size = get_dist_info()
+        size = len(runner.train_dataloader.dataset)
+        # The sampler fills up the last round with samples that were there before.
+        counts = [(self._seen + i) * world_size + rank < size for i in range(len(numbers))]
+        self._seen += len(numbers)
+        self._sample_loss.start_batch(numbers, self._statistics, counts)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Log the parts of the loss."""
+        self._sample_loss.end_batch()
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Update the state of the loss, equally on all processes."""
+        statistics, self._statistics = self._statistics, None
+        assert statistics is not None
+        self._sample_loss.step_(statistics.all_reduce_())
+        self.history.append(runner, self._sample_loss)
+
+    @property
+    def _sample_loss(self) -> SampleCALSLoss:
+        return cast(SampleCALSLoss, self._loss)
+
+
+def _numbered_size(dataset: Any) -> int:
+    """Size of the data set whose own numbers its samples bear."""
+    if hasattr(dataset, "datasets"):
+        raise ValueError(
+            f"{type(dataset).__name__} numbers the samples of each part from 0, so they would "
+            "share multipliers: train SampleCALSLoss on a single data set"
+        )
+    # Wrappers that repeat or choose samples leave them their numbers.
+    return _numbered_size(dataset.dataset) if hasattr(dataset, "dataset") else len(dataset)
+
+
+def _sample_numbers(batch: Any) -> list[int]:
+    """Numbers of a batch's samples, from its tensor of them or from its data samples."""
+    if isinstance(batch, Mapping):
+        if batch.get("sample_idx") is not None:
+            return [int(number) for number in batch["sample_idx"]]
+        numbers: list[Any] = [
+            getattr(one, "sample_idx", None) for one in batch.get("data_samples") or ()
+        ]
+        if numbers and None not in numbers:
+            return [int(number) for number in numbers]
+    raise ValueError(
+        "the batch does not say which samples it holds: add 'sample_idx' to the meta_keys of "
+        "PackInputs, or use a data set and collate_fn that give sample_idx"
+    )
