@@ -11,11 +11,13 @@ from cals_mm.losses import ValidatedLoss
 
 __all__ = ["locate_loss", "unwrap"]
 
-_CURES = {
-    "CALSMultiplierHook": "found no CALSLoss in the model: set the decode head's loss_decode or "
-    "the classifier head's loss to dict(type='CALSLoss', num_classes=...), or remove the hook",
-    "SampleMultiplierHook": "found no SampleCALSLoss in the model: set the classifier head's loss "
-    "to dict(type='SampleCALSLoss', num_classes=..., num_samples=...), or remove the hook",
+_NOT_FOUND = {
+    "CALSMultiplierHook": "CALSMultiplierHook found no CALSLoss in the model: set the decode head's "
+    "loss_decode or the classifier head's loss to dict(type='CALSLoss', num_classes=...), or "
+    "remove the hook",
+    "SampleMultiplierHook": "SampleMultiplierHook found no SampleCALSLoss in the model: set the "
+    "classifier head's loss to dict(type='SampleCALSLoss', num_classes=..., num_samples=...), or "
+    "remove the hook",
 }
 
 
@@ -52,7 +54,7 @@ def locate_loss(
             f"dict(type='{other.driven_by}') in custom_hooks"
         )
     if not losses:
-        raise ValueError(f"{hook} {_CURES[hook]}")
+        raise ValueError(_NOT_FOUND[hook])
     if name is None and len(losses) > 1:
         raise ValueError(
             f"the model has {len(losses)} {kinds} modules ({', '.join(losses)}): say which one "
