@@ -12,9 +12,9 @@ from cals_mm.losses import ValidatedLoss
 __all__ = ["locate_loss", "unwrap"]
 
 _NOT_FOUND = {
-    "CALSMultiplierHook": "CALSMultiplierHook found no CALSLoss in the model: set the decode head's "
-    "loss_decode or the classifier head's loss to dict(type='CALSLoss', num_classes=...), or "
-    "remove the hook",
+    "CALSMultiplierHook": "CALSMultiplierHook found no CALSLoss in the model: set the decode "
+    "head's loss_decode or the classifier head's loss to dict(type='CALSLoss', num_classes=...), "
+    "or remove the hook",
     "SampleMultiplierHook": "SampleMultiplierHook found no SampleCALSLoss in the model: set the "
     "classifier head's loss to dict(type='SampleCALSLoss', num_classes=..., num_samples=...), or "
     "remove the hook",

@@ -1,5 +1,10 @@
 # A CNN over words on 20 Newsgroups, CALS with multipliers of each sample.
 _base_ = "../ce/gpcnn_20newsgroups.py"
-_loss = dict(type="SampleCALSLoss", num_classes=20, num_samples=14177, margin=10.0)
-model = dict(head=dict(loss=dict(_delete_=True, **_loss)))
+model = dict(
+    head=dict(
+        loss=dict(
+            _delete_=True, type="SampleCALSLoss", num_classes=20, num_samples=14177, margin=10.0
+        )
+    )
+)
 custom_hooks = [*_base_.custom_hooks, dict(type="SampleMultiplierHook")]
