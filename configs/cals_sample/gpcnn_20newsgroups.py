@@ -3,7 +3,7 @@ _base_ = "../ce/gpcnn_20newsgroups.py"
 model = dict(
     head=dict(
         loss=dict(
-            _delete_=True, type="SampleCALSLoss", num_classes=20, num_samples=14177, margin=10.0
+            _delete_=True, type="SampleCALSLoss", num_classes=20, num_samples=14177, margin=5.0
         )
     )
 )
