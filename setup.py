@@ -58,16 +58,18 @@ EXTRAS_REQUIRE = {
 # One build serves every Python from 3.10 on, but for those without the interpreter lock.
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
+UNIX_FLAGS = ["-std=gnu11", "-O3", "-fopenmp-simd", "-ffp-contract=fast", "-fno-math-errno"]
+
 # Optional: without a compiler the build goes on, and the loss uses plain torch.  No torch here,
-# and no OpenMP at run time: its pragmas only tell which loops to vectorise.
+# and no OpenMP but torch's, looked up at run time: pragmas only tell which loops to vectorise.
 NATIVE = Extension(
     "cals_mm.functional.backends._native",
-    sources=["csrc/module.c"],
+    sources=["csrc/module.c", "csrc/threads.c"],
     depends=[str(path.relative_to(ROOT)) for path in sorted((ROOT / "csrc").glob("*.h"))],
     define_macros=[("Py_LIMITED_API", "0x030A0000")] if STABLE_ABI else [],
-    extra_compile_args=[]
-    if sys.platform == "win32"
-    else ["-std=gnu11", "-O3", "-fopenmp-simd", "-ffp-contract=fast", "-fno-math-errno"],
+    extra_compile_args=[] if sys.platform == "win32" else UNIX_FLAGS,
+    extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
+    libraries=["dl"] if sys.platform == "linux" else [],
     py_limited_api=STABLE_ABI,
     optional=True,
 )

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "threads.h"
+
 typedef struct {
     /* Of the type of the arithmetic; the layout of `gradient` is that of `logits`. */
     const void *logits;
@@ -29,8 +31,8 @@ typedef struct {
     double entropy, penalty, violated;
 } Sums;
 
-/* Adds up the samples [start, stop) and writes their gradient; 0, or -1 without memory.  The
-   labels must be classes or, where they are ignored, anything. */
-typedef int LossKernel(const Loss *loss, int64_t start, int64_t stop, Sums *sums);
+/* Takes tiles until there are none, or at once none without memory: writes the sums of each, by
+   its number, and the gradient.  The labels must be classes or, where they are ignored, anything. */
+typedef void LossKernel(const Loss *loss, Tiles *tiles, Sums *sums);
 
 #endif

@@ -377,28 +377,30 @@ TARGET static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buff
     return 0;
 }
 
-TARGET static int NAME(loss)(const Loss *loss, int64_t start, int64_t stop, Sums *sums) {
+TARGET static void NAME(loss)(const Loss *loss, Tiles *tiles, Sums *sums) {
     const int64_t classes = loss->classes;
     const int by_row = loss->rows && classes >= FEW_CLASSES;
     const int most = NAME(block_pixels)(classes);
     const int stride = most + NAME(PAD);
     NAME(Plan) plan;
     if (NAME(prepare)(&plan, loss, by_row ? classes : classes * stride))
-        return -1;
-    *sums = (Sums){0, 0, 0};
-    for (int64_t sample = start; sample < stop;) {
-        if (by_row) {
-            NAME(row)(&plan, sample++, sums);
-            continue;
+        return;
+    int64_t sample, stop, number;
+    while ((number = next_tile(tiles, &sample, &stop)) >= 0) {
+        Sums own = {0, 0, 0}; /* not side by side with those of another thread */
+        while (sample < stop) {
+            if (by_row) {
+                NAME(row)(&plan, sample++, &own);
+                continue;
+            }
+            NAME(Block) block = NAME(block_at)(
+                loss->logits, loss->gradient, sample, stop, classes, loss->pixels, loss->rows, most
+            );
+            NAME(block)(&plan, &block, &own);
+            sample += block.pixels;
         }
-        NAME(Block) block = NAME(block_at)(
-            loss->logits, loss->gradient, sample, stop, classes, loss->pixels, loss->rows, most
-        );
-        NAME(block)(&plan, &block, sums);
-        sample += block.pixels;
+        own.penalty *= 0.5 / loss->margin; /* what was left out of every term */
+        sums[number] = own;
     }
     free(plan.memory);
-    /* What the kernels left out of every term. */
-    sums->penalty *= 0.5 / loss->margin;
-    return 0;
 }

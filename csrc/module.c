@@ -11,24 +11,73 @@ static const char *instruction_set = "plain";
 
 #define ADDRESS(name) (void *)(uintptr_t)(name)
 
-PyDoc_STRVAR(loss_doc,
-"loss(start, stop, *, ...) -> (entropy, penalty, violated)\n\n"
-"Sums over the samples [start, stop), not scaled; writes their gradient unless its address is 0.\n"
-"The fields of `Loss` in csrc/loss.h are the keywords; addresses are those of dense memory.");
+/* Logits of a tile: at least FEW_LOGITS, at most MANY_LOGITS, and in between so that there are
+   TILES tiles.  By the data alone, so that the sums are the same on any number of threads. */
+enum { FEW_LOGITS = 1 << 14, MANY_LOGITS = 1 << 18, TILES = 64 };
+/* Fewer tiles are done before other threads have begun. */
+enum { FEW_TILES = 4 };
 
-static PyObject *loss(PyObject *module, PyObject *args, PyObject *keywords) {
-    static char *names[] = {
-        "start", "stop", "wide", "logits", "gradient", "target", "sample_weight", "class_weight",
-        "multipliers", "rho", "classes", "pixels", "rows", "ignores", "ignore_index", "margin",
-        "smoothing", "entropy_scale", "slope_scale", NULL};
+static Tiles tiles_of(int64_t samples, const Loss *loss, int wide) {
+    const int64_t classes = loss->classes, wished = samples * classes / TILES;
+    const int64_t logits = wished < FEW_LOGITS ? FEW_LOGITS :
+                           wished > MANY_LOGITS ? MANY_LOGITS : wished;
+    /* Whole blocks, whatever the instruction set. */
+    const int64_t step = loss->rows && classes >= FEW_CLASSES ? 1 :
+                         wide ? block_pixels_double_plain(classes) :
+                         block_pixels_float_plain(classes);
+    const int64_t size = (logits / classes + step - 1) / step * step;
+    Tiles tiles = {.samples = samples, .size = size > step ? size : step};
+    tiles.count = (samples + tiles.size - 1) / tiles.size;
+    return tiles;
+}
+
+typedef struct {
+    LossKernel *kernel;
+    const Loss *loss;
+    Tiles tiles;
+    Sums *sums;
+} LossJob;
+
+static void work_on_loss(void *job) {
+    LossJob *own = job;
+    own->kernel(own->loss, &own->tiles, own->sums);
+}
+
+/* The sums of all tiles in their order; 0, or -1 without memory. */
+static int whole_loss(const Loss *loss, int64_t samples, int wide, int threads, Sums *whole) {
+    LossJob job = {wide ? double_loss : float_loss, loss, tiles_of(samples, loss, wide), NULL};
+    job.sums = malloc((size_t)job.tiles.count * sizeof(Sums));
+    if (!job.sums)
+        return -1;
+    /* All threads or none: to change their number costs the runtime more than to wake them. */
+    work_on_threads(work_on_loss, &job, job.tiles.count < FEW_TILES ? 1 : threads);
+    const int missing = job.tiles.next < job.tiles.count;
+    *whole = (Sums){0, 0, 0};
+    for (int64_t i = 0; i < job.tiles.count && !missing; i++) {
+        whole->entropy += job.sums[i].entropy;
+        whole->penalty += job.sums[i].penalty;
+        whole->violated += job.sums[i].violated;
+    }
+    free(job.sums);
+    return missing ? -1 : 0;
+}
+
+PyDoc_STRVAR(loss_doc,
+"loss(samples, threads, wide, logits, gradient, target, sample_weight, class_weight, multipliers,\n"
+"     rho, classes, pixels, rows, ignores, ignore_index, margin, smoothing, entropy_scale,\n"
+"     slope_scale) -> (entropy, penalty, violated)\n\n"
+"Sums over all samples, not scaled; writes their gradient unless its address is 0.  The arguments\n"
+"from `logits` on are the fields of `Loss` in csrc/loss.h; addresses are those of dense memory.");
+
+static PyObject *loss(PyObject *module, PyObject *args) {
     Loss loss;
-    long long start, stop, classes, pixels, ignore_index;
+    long long samples, classes, pixels, ignore_index;
     unsigned long long logits, gradient, target, sample_weight, class_weight, multipliers, rho;
-    int wide;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "LL$pKKKKKKKLLppLdddd:loss", names, &start, &stop, &wide, &logits,
-            &gradient, &target, &sample_weight, &class_weight, &multipliers, &rho, &classes,
-            &pixels, &loss.rows, &loss.ignores, &ignore_index, &loss.margin, &loss.smoothing,
+    int threads, wide;
+    if (!PyArg_ParseTuple(
+            args, "LipKKKKKKKLLppLdddd:loss", &samples, &threads, &wide, &logits, &gradient,
+            &target, &sample_weight, &class_weight, &multipliers, &rho, &classes, &pixels,
+            &loss.rows, &loss.ignores, &ignore_index, &loss.margin, &loss.smoothing,
             &loss.entropy_scale, &loss.slope_scale))
         return NULL;
     loss.logits = ADDRESS(logits);
@@ -41,15 +90,28 @@ static PyObject *loss(PyObject *module, PyObject *args, PyObject *keywords) {
     loss.classes = classes;
     loss.pixels = pixels;
     loss.ignore_index = ignore_index;
-    LossKernel *kernel = wide ? double_loss : float_loss;
     Sums sums;
     int failed;
     Py_BEGIN_ALLOW_THREADS
-    failed = kernel(&loss, start, stop, &sums);
+    failed = whole_loss(&loss, samples, wide, threads, &sums);
     Py_END_ALLOW_THREADS
     if (failed)
         return PyErr_NoMemory();
     return Py_BuildValue("ddd", sums.entropy, sums.penalty, sums.violated);
+}
+
+PyDoc_STRVAR(variable_doc,
+"variable(name) -> str | None\n\n"
+"os.environ.get(name), in a small part of its time.");
+
+static PyObject *variable(PyObject *module, PyObject *args) {
+    const char *name, *value;
+    if (!PyArg_ParseTuple(args, "s:variable", &name))
+        return NULL;
+    value = getenv(name);
+    if (!value)
+        Py_RETURN_NONE;
+    return PyUnicode_DecodeFSDefault(value);
 }
 
 PyDoc_STRVAR(read_labels_doc,
@@ -132,14 +194,17 @@ static PyObject *calibration(PyObject *module, PyObject *args, PyObject *keyword
 }
 
 static PyMethodDef methods[] = {
-    {"loss", (PyCFunction)(void (*)(void))loss, METH_VARARGS | METH_KEYWORDS, loss_doc},
+    {"loss", loss, METH_VARARGS, loss_doc},
     {"calibration", (PyCFunction)(void (*)(void))calibration, METH_VARARGS | METH_KEYWORDS,
      calibration_doc},
+    {"variable", variable, METH_VARARGS, variable_doc},
     {"read_labels", read_labels, METH_VARARGS, read_labels_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static int start_module(PyObject *module) {
+    if (PyModule_AddIntConstant(module, "shares_threads", find_threads()))
+        return -1;
 #if HAS_SETS
     if (has_avx512()) {
         float_loss = loss_float_avx512;

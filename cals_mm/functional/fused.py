@@ -46,7 +46,7 @@ def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossParts]:
             parts = LossParts(*(part.to(dtype) for part in (sums.entropy, sums.penalty, share)))
     if gradient is None:
         return loss, parts
-    return _FusedLoss.apply(logits, loss, gradient, unit), parts
+    return _FusedLoss.apply(logits, (loss, gradient, unit)), parts
 
 
 class _FusedLoss(torch.autograd.Function):
@@ -59,14 +59,15 @@ class _FusedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, loss: Tensor, gradient: Tensor, unit: float | Tensor | None
+        ctx: Any, logits: Tensor, computed: tuple[Tensor, Tensor, float | Tensor | None]
     ) -> Tensor:
+        # Not inputs of the function: one returned as it is would be a view, which must not be
+        # changed in place.
+        loss, gradient, ctx.unit = computed
         ctx.save_for_backward(gradient)
-        ctx.unit = unit
         ctx.used = False
         ctx.set_materialize_grads(False)
-        # An input returned as it is would be a view, which must not be changed in place.
-        return loss.clone()
+        return loss
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor | None) -> Any:
@@ -76,7 +77,7 @@ class _FusedLoss(torch.autograd.Function):
                 "CALS_MM_BACKEND=eager for the slower backend that is"
             )
         if grad_loss is None:
-            return None, None, None, None
+            return None, None
         if ctx.used:
             raise RuntimeError(
                 "second backward through one cals_loss: its gradient buffer has been handed out; "
@@ -85,7 +86,7 @@ class _FusedLoss(torch.autograd.Function):
         ctx.used = True
         (gradient,) = ctx.saved_tensors
         factor = grad_loss if ctx.unit is None else grad_loss * ctx.unit
-        return _scale_(gradient, factor), None, None, None
+        return _scale_(gradient, factor), None
 
 
 def _run(

@@ -17,7 +17,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .native import covers, has_native, warn_without_native
+from .native import covers, has_native, kernels, warn_without_native
 
 __all__ = ["BACKENDS", "choose_backend", "has_triton"]
 
@@ -34,7 +34,8 @@ def choose_backend(logits: Tensor, target: Tensor, kind: str, sample_weight: Ten
     Raises:
         ValueError: If ``CALS_MM_BACKEND`` names no backend, or none for this device.
     """
-    asked = os.environ.get("CALS_MM_BACKEND", "auto")
+    variable = kernels().variable if has_native() else os.environ.get
+    asked = variable("CALS_MM_BACKEND") or "auto"
     if asked not in BACKENDS:
         raise ValueError(f"CALS_MM_BACKEND={asked!r}: choose one of {', '.join(BACKENDS)}")
     # Only autograd knows these gradients, and an empty batch has nothing to fuse.

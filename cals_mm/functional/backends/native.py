@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .problem import LossProblem
-from .threads import run_tiles
 from .tiles import dense, has_class_rows
 
 __all__ = ["count_labels", "covers", "has_native", "kernels", "native_loss"]
-
-TILE = 1 << 18
-"""Logits that one call of the kernel computes."""
-
-SMALL = 1 << 19
-"""Logits that the calling thread computes alone: to wake others takes longer than they save."""
 
 
 @lru_cache(maxsize=1)
@@ -108,52 +100,38 @@ def native_loss(
     dtype, num_classes = logits.dtype, logits.shape[1]
     gradient = torch.empty_like(logits) if with_gradient else None
     samples = logits.numel() // num_classes
-    # The tensors live until the kernel has run.
-    tensors = {
-        "logits": logits,
-        "gradient": gradient,
-        "target": problem.target.contiguous(),
-        "sample_weight": _plain(problem.sample_weight, dtype),
-        "class_weight": _plain(problem.class_weight, dtype),
-        "multipliers": _plain(problem.multipliers, dtype),
-        "rho": _plain(problem.rho, dtype),
-    }
-    kernel: Callable[[int, int], tuple[float, float, float]] = partial(
-        kernels().loss,
-        wide=dtype == torch.float64,
-        classes=num_classes,
-        pixels=samples // logits.shape[0],
-        rows=logits.ndim == 2 or has_class_rows(logits),
-        ignores=problem.ignore_index is not None,
-        ignore_index=problem.ignore_index or 0,
-        margin=problem.margin,
-        smoothing=problem.label_smoothing,
-        entropy_scale=problem.entropy_scale,
-        slope_scale=problem.penalty_weight * problem.penalty_scale / problem.margin,
-        **{name: 0 if t is None else t.data_ptr() for name, t in tensors.items()},
+    # All of them live until the kernel has run.
+    target = problem.target.contiguous()
+    sample_weight = _plain(problem.sample_weight, dtype)
+    class_weight = _plain(problem.class_weight, dtype)
+    multipliers, rho = _plain(problem.multipliers, dtype), _plain(problem.rho, dtype)
+    entropy, penalty, violated = kernels().loss(
+        samples,
+        torch.get_num_threads(),
+        dtype == torch.float64,
+        logits.data_ptr(),
+        _address(gradient),
+        target.data_ptr(),
+        _address(sample_weight),
+        _address(class_weight),
+        _address(multipliers),
+        _address(rho),
+        num_classes,
+        samples // logits.shape[0],
+        logits.ndim == 2 or has_class_rows(logits),
+        problem.ignore_index is not None,
+        problem.ignore_index or 0,
+        problem.margin,
+        problem.label_smoothing,
+        problem.entropy_scale,
+        problem.penalty_weight * problem.penalty_scale / problem.margin,
     )
-    if logits.numel() <= SMALL:
-        entropy, penalty, violated = kernel(0, samples)
-    else:
-        entropy, penalty, violated = _on_threads(kernel, samples, logits)
     scales = float(problem.entropy_scale), float(problem.penalty_scale)
     return (entropy * scales[0], penalty * scales[1], violated), gradient
 
 
-def _on_threads(
-    kernel: Callable[[int, int], tuple[float, float, float]], samples: int, logits: Tensor
-) -> tuple[float, float, float]:
-    size = -(-TILE // logits.shape[1] // 256) * 256
-    starts = range(0, samples, size)
-    parts = [(0.0, 0.0, 0.0)] * len(starts)
-
-    def worker(number: int) -> None:
-        parts[number] = kernel(starts[number], min(starts[number] + size, samples))
-
-    run_tiles(lambda: worker, len(starts), logits)
-    # In the order of the tiles: the same whichever thread did what.
-    entropy, penalty, violated = (sum(column) for column in zip(*parts, strict=True))
-    return entropy, penalty, violated
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 def _plain(values: Tensor | None, dtype: torch.dtype) -> Tensor | None:
