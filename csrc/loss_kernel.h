@@ -1,15 +1,16 @@
 /* Cross entropy, penalty and gradient of samples.  A template, as real_math.h.
 
    With d = max z - z >= 0, S = sum exp(-d) and the violation h = (d - m) / m, the penalty of a
-   class is PHR as one line: q = max(m h, -m lambda / rho), P' = lambda + q rho / m and
-   P = q (lambda + P') / (2 m).  The largest logit is in all distances, so its gradient holds the
-   sum of P', shared evenly among equal maxima. */
+   class is PHR as one line: with c = -m lambda / rho and q = max(m h, c), P' = (q - c) rho / m and
+   P = q (lambda + P') / (2 m).  At the cap c, P' is 0 to the last bit; lambda + q rho / m is not.
+   The largest logit is in all distances, so its gradient holds the sum of P', shared evenly among
+   equal maxima. */
 
 /* Constants of a call, and memory for a block of samples. */
 typedef struct {
     const Loss *loss;
-    REAL *lam, *cap, *slope;          /* per class: P' = lam + slope * max(d - m, cap) */
-    REAL *scaled_lam, *scaled_slope;  /* the same times slope_scale */
+    REAL *lam, *cap, *slope;          /* per class: P' = slope * (max(d - m, cap) - cap) */
+    REAL *scaled_slope;               /* slope times slope_scale */
     REAL *uniform;                    /* per class: weight of -log p by label smoothing, or NULL */
     REAL uniform_total;
     REAL farthest;                    /* see exp_of_minus */
@@ -86,7 +87,7 @@ TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums)
             part_total += exponential;
             REAL excess = d - margin;
             REAL q = excess < cap[k] ? cap[k] : excess;
-            REAL derivative = lam[k] + slope[k] * q;
+            REAL derivative = slope[k] * (q - cap[k]);
             part_slopes += derivative;
             part_value += q * (lam[k] + derivative);
             if (d <= 0)
@@ -115,7 +116,7 @@ TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums)
     if (!g)
         return;
 
-    const REAL *restrict scaled_lam = plan->scaled_lam, *restrict scaled_slope = plan->scaled_slope;
+    const REAL *restrict scaled_slope = plan->scaled_slope;
     const REAL scale = weight * (REAL)loss->entropy_scale;
     const REAL factor = (REAL)(scale * weights / total);
     const REAL share = (REAL)(slopes * loss->slope_scale / ties);
@@ -124,7 +125,7 @@ TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums)
         REAL d = top - z[k];
         REAL excess = d - margin;
         REAL q = excess < cap[k] ? cap[k] : excess;
-        REAL own = e[k] * factor - (scaled_lam[k] + scaled_slope[k] * q);
+        REAL own = e[k] * factor - scaled_slope[k] * (q - cap[k]);
         e[k] = own + (d == 0 ? share : (REAL)0);
     }
     if (plan->uniform)
@@ -236,7 +237,7 @@ TARGET static void NAME(sum_classes)(
             total[p] += exponential;
             REAL excess = d - margin;
             REAL q = excess < cap ? cap : excess;
-            REAL derivative = lam + slope * q;
+            REAL derivative = slope * (q - cap);
             slopes[p] += derivative;
             value[p] += q * (lam + derivative);
             ties[p] += d == 0 ? (REAL)1 : (REAL)0;
@@ -288,13 +289,13 @@ TARGET static void NAME(write_gradient)(
         const REAL *restrict z = plan->z + k * block->stride;
         REAL *restrict g = plan->e + k * block->stride;
         REAL *restrict out = block->gradient + k * block->class_step;
-        const REAL lam = plan->scaled_lam[k], slope = plan->scaled_slope[k], cap = plan->cap[k];
+        const REAL slope = plan->scaled_slope[k], cap = plan->cap[k];
 #pragma omp simd
         for (int p = 0; p < n; p++) {
             REAL d = at->top[p] - z[p];
             REAL excess = d - margin;
             REAL q = excess < cap ? cap : excess;
-            REAL own = g[p] * at->factor[p] - (lam + slope * q);
+            REAL own = g[p] * at->factor[p] - slope * (q - cap);
             g[p] = own + (d == 0 ? at->share[p] : (REAL)0);
         }
         if (plan->uniform) {
@@ -341,7 +342,7 @@ TARGET static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buff
     const int64_t classes = loss->classes;
     const REAL *lam = loss->multipliers, *rho = loss->rho, *weight = loss->class_weight;
     const int64_t padded = (classes + NAME(PAD) - 1) / NAME(PAD) * NAME(PAD);
-    plan->memory = malloc((6 * padded + 2 * buffer) * sizeof(REAL) + 64);
+    plan->memory = malloc((5 * padded + 2 * buffer) * sizeof(REAL) + 64);
     if (!plan->memory)
         return -1;
     REAL *next = (REAL *)(((uintptr_t)plan->memory + 63) / 64 * 64);
@@ -349,10 +350,9 @@ TARGET static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buff
     plan->lam = next;
     plan->cap = next + padded;
     plan->slope = next + 2 * padded;
-    plan->scaled_lam = next + 3 * padded;
-    plan->scaled_slope = next + 4 * padded;
-    plan->uniform = loss->smoothing > 0 ? next + 5 * padded : NULL;
-    plan->z = next + 6 * padded;
+    plan->scaled_slope = next + 3 * padded;
+    plan->uniform = loss->smoothing > 0 ? next + 4 * padded : NULL;
+    plan->z = next + 5 * padded;
     plan->e = plan->z + buffer;
     plan->uniform_total = 0;
     plan->farthest = FARTHEST;
@@ -363,7 +363,6 @@ TARGET static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buff
         plan->lam[k] = lam[k];
         plan->cap[k] = -margin * lam[k] / rho[k];
         plan->slope[k] = slope;
-        plan->scaled_lam[k] = lam[k] * slope_scale;
         plan->scaled_slope[k] = slope * slope_scale;
     }
     if (plan->uniform) {

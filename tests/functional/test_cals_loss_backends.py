@@ -81,6 +81,20 @@ def test_native_equals_eager_over_many_tiles(shape, layout, dtype):
     assert_equals_eager(Case(logits, target, multipliers, rho, 5.0, options), "native")
 
 
+@pytest.mark.parametrize("backend", ["chunked", pytest.param("native", marks=needs_native)])
+@pytest.mark.parametrize("shape", [(1, 112), (1, 112, 3, 5)])
+def test_constraints_that_hold_leave_nothing_in_the_gradient(backend, shape):
+    # lambda + rho h < 0 everywhere: beside a tiny gradient of the cross entropy, what rounding
+    # leaves of a large rho would show.
+    generator = torch.Generator().manual_seed(0)
+    multipliers = torch.rand(shape[1], generator=generator)
+    rho = 1 + 9 * torch.rand(shape[1], generator=generator)
+    target = torch.full((shape[0], *shape[2:]), 85)
+    options = {"class_reduction": "sum", "sample_weight": torch.full(target.shape, 0.01)}
+    case = Case(torch.zeros(shape), target, multipliers, rho, 1.0, options)
+    assert_equals_eager(case, backend)
+
+
 @needs_native
 @pytest.mark.parametrize("shape", [(600, 1000), (5, 140000), (200000, 3), (70000, 40)])
 def test_native_equals_eager_on_many_rows(shape):

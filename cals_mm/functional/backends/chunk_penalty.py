@@ -33,7 +33,6 @@ class ChunkPenalty:
         self.folded = slope_scale if folds else 1.0
         self.remaining = None if folds else slope_scale
         self.cap = (margin * self.lam / self.rho).view(per_class)
-        self.intercept = (self.lam * self.folded).view(per_class)
         self.gradient = (self.rho * (-self.folded / margin)).view(per_class)
 
     def __call__(self, u: Tensor, keep: Tensor | None, scratch: Tensor, slope: Tensor) -> Tensor:
@@ -59,13 +58,13 @@ class ChunkPenalty:
         return total
 
     def _phr(self, u: Tensor, keep: Tensor | None, q: Tensor, slope: Tensor) -> Tensor:
-        # With q = -m' h bounded by m' lambda / rho, where P' reaches 0, both branches are one:
-        # P' = lambda - q rho / m' and P = -q (lambda + P') / (2 m'), without cancellation.
+        # With q = -m' h bounded by the cap m' lambda / rho, where P' gets 0, both branches are one:
+        # P' = (cap - q) rho / m', 0 to the last bit at the cap, and P = -q (lambda + P') / (2 m').
         torch.add(u, self.margin, out=q)
         torch.minimum(q, self.cap, out=q)
         if keep is not None:
             q.mul_(keep)
-        torch.mul(q, self.gradient, out=slope).add_(self.intercept)
+        torch.sub(q, self.cap, out=slope).mul_(self.gradient)
         if keep is not None:
             slope.mul_(keep)
         q_per_class = q.sum(0 if q.ndim == 2 else (0, 2))
