@@ -66,7 +66,7 @@ KNOBS = {
     "cpc": Knob("exclusion_weight", factors=_FACTORS),
     "adafocal": Knob("rate", factors=_FACTORS),
     "mbls": _MARGIN,
-    "acls": _MARGIN,
+    "acls": Knob("weight", factors=(0.1, 0.01, 0.5, 2.0)),
     "cals": _MARGIN,
     "cals_hr": _MARGIN,
     "cals_sample": _MARGIN,
