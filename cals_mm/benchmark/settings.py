@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.registry import MODELS
+
+from cals_mm.core import AdaptiveMargin
 
 __all__ = ["CRITERION", "DEFAULT", "KNOBS", "Knob", "Setting", "candidates", "choose"]
 
@@ -40,14 +42,16 @@ class Knob:
     """The argument of a loss that is tried, and its values in the order of trying.
 
     Attributes:
-        argument: Argument of the loss.
+        argument: Argument of the loss, with dots where it stands in a dictionary of it.
         values: Values; one that the config has is left out, since it is tried first.
         factors: In place of values: multiples of the config's value.
+        owner: Whose signature has the default, where the config gives no value. None: the loss.
     """
 
     argument: str
     values: tuple[float, ...] = ()
     factors: tuple[float, ...] = ()
+    owner: Callable[..., Any] | None = None
 
     def others(self, configured: float) -> list[float]:
         """Values to try beside the config's."""
@@ -68,6 +72,9 @@ KNOBS = {
     "mbls": _MARGIN,
     "acls": Knob("weight", factors=(0.1, 0.01, 0.5, 2.0)),
     "cals": _MARGIN,
+    "cals_adaptive": Knob(
+        "adaptive_margin.gain", factors=(2.0, 6.0, 0.5, 12.0), owner=AdaptiveMargin
+    ),
     "cals_hr": _MARGIN,
     "cals_sample": _MARGIN,
     "crac": _MARGIN,
@@ -93,7 +100,7 @@ def candidates(
     knob = KNOBS.get(method)
     if knob is None or tries == 1:
         return [DEFAULT]
-    configured = _value(loss or {}, knob.argument)
+    configured = _value(loss or {}, knob)
     if not isinstance(configured, (int, float)):
         raise ValueError(
             f"the config of {method} has no number as {loss_key}.{knob.argument}, which is to be "
@@ -106,17 +113,24 @@ def candidates(
             "most as many"
         )
     settings = [
-        Setting(f"{knob.argument}={value:g}", ((f"{loss_key}.{knob.argument}", value),))
+        Setting(
+            f"{knob.argument.split('.')[-1]}={value:g}", ((f"{loss_key}.{knob.argument}", value),)
+        )
         for value in others[: tries - 1]
     ]
     return [DEFAULT, *settings]
 
 
-def _value(loss: Mapping[str, Any], argument: str) -> Any:
-    """An argument of a loss as the config has it, or else the default of its class."""
-    if argument in loss or "type" not in loss:
-        return loss.get(argument)
-    parameter = inspect.signature(MODELS.get(loss["type"])).parameters.get(argument)
+def _value(loss: Mapping[str, Any], knob: Knob) -> Any:
+    """What a knob stands at in a config; None where neither config nor signature says."""
+    *path, name = knob.argument.split(".")
+    part: Any = loss
+    for key in path:
+        part = part.get(key) or {}
+    if name in part or "type" not in loss:
+        return part.get(name)
+    owner = knob.owner or MODELS.get(loss["type"])
+    parameter = inspect.signature(owner).parameters.get(name)
     return parameter.default if parameter else None
 
 

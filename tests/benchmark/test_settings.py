@@ -28,6 +28,14 @@ def test_the_config_is_tried_first_and_once():
     assert setting.options == (("model.head.loss.margin", 6.0),)
 
 
+def test_an_argument_within_an_argument():
+    loss = {"type": "CALSLoss", "adaptive_margin": {"margin_max": 20.0}}
+    assert names("cals_adaptive", loss, 3) == ["default", "gain=1", "gain=3"], "the default is 0.5"
+    loss["adaptive_margin"]["gain"] = 2.0
+    (setting,) = candidates("cals_adaptive", loss, "model.head.loss", 2)[1:]
+    assert setting == Setting("gain=4", (("model.head.loss.adaptive_margin.gain", 4.0),))
+
+
 def test_a_method_without_knob_has_one_setting():
     assert names("ce", None, 3) == ["default"]
     assert names("brier", {"type": "BrierLoss"}, 5) == ["default"]
@@ -78,7 +86,7 @@ def test_unknown_methods_name_those_there_are():
 
 def test_the_page_tells_what_is_tried():
     page = (ROOT / "docs" / "benchmark.md").read_text("utf-8")
-    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| `([\w.]+)` \| (.*) \|$", page, re.MULTILINE)
     told = {
         method: (argument, tuple(map(float, re.findall(r"[\d.]*\d", values))))
         for methods, argument, values in rows
