@@ -70,7 +70,7 @@ KNOBS = {
     "cpc": Knob("exclusion_weight", factors=_FACTORS),
     "adafocal": Knob("rate", factors=_FACTORS),
     "mbls": _MARGIN,
-    "acls": Knob("weight", factors=(0.1, 0.01, 0.5, 2.0)),
+    "acls": _MARGIN,
     "cals": _MARGIN,
     "cals_adaptive": Knob(
         "adaptive_margin.gain", factors=(2.0, 6.0, 0.5, 12.0), owner=AdaptiveMargin

@@ -17,11 +17,10 @@ def acls_penalty(
     .. math:: R = \lambda_1 \max(0, z_{\hat y} - \min_k z_k - m)^2
               + \frac{\lambda_2}{K - 1} \sum_{j \ne \hat y} \max(0, z_{\hat y} - z_j - m)^2
 
-    The reference points, the smallest logit in the first part and the largest in the second, are
-    constants of the step: the first part moves the predicted logit alone, each term of the second
-    its own logit alone. So the gradient in each logit is the smoothing that the paper derives for
-    its label: adaptive, as it is proportional to the excess, and conditional, as it is zero within
-    the margin. Value and gradient do not change when a constant is added to all logits.
+    Both parts are differentiated as they stand, also through the smallest and the largest logit.
+    So what is taken from one logit is given to another: the gradients of a sample sum to 0, and
+    value and gradient do not change when a constant is added to all logits. They grow with the
+    excess (adaptive) and are zero within the margin (conditional).
 
     Args:
         logits: (N, K, ...) floating.
@@ -42,9 +41,9 @@ def acls_penalty(
         tensor([4.2500])
     """
     top = logits.amax(1, keepdim=True)
-    low = logits.detach().amin(1, keepdim=True)
-    first = (top - low - margin).clamp(min=0).square().squeeze(1)
+    low = logits.amin(1, keepdim=True)
+    first = (top - low - margin).relu().square().squeeze(1)
     # At the predicted class itself the distance is 0, below any margin.
-    excess = (top.detach() - margin - logits).relu()
+    excess = (top - logits - margin).relu()
     others = excess.square().sum(1) / (logits.shape[1] - 1)
     return predicted_weight * first + others_weight * others

@@ -22,10 +22,10 @@ class ACLSLoss(BaselineLoss):
     .. math:: R = \lambda_1 \max(0, z_{\hat y} - \min_k z_k - m)^2
               + \frac{\lambda_2}{K - 1} \sum_{j \ne \hat y} \max(0, z_{\hat y} - z_j - m)^2
 
-    averaged over samples, with the predicted class :math:`\hat y`. Two readings are taken here:
-    the smallest and the largest logit that distances are measured from are constants of the step
-    (see :func:`cals_mm.functional.acls.acls_penalty`), and the predicted class is measured from
-    the smallest logit, so that a constant added to all logits changes nothing.
+    averaged over samples, with the predicted class :math:`\hat y`. Distances are measured from the
+    smallest and the largest logit, so that a constant added to all logits changes nothing, and
+    both parts are differentiated through these two
+    (see :func:`cals_mm.functional.acls.acls_penalty`).
 
     Args:
         margin: Distance m in logit units up to which nothing is punished.

@@ -42,12 +42,14 @@ def test_gamma_by_probability() -> None:
     assert gamma.tolist() == [5.0, 5.0, 3.0, 3.0, 1.0, 1.0]
 
 
-def test_acls_gradient_is_the_smoothing_of_each_label() -> None:
+def test_acls_takes_from_the_predicted_what_it_gives_to_the_others() -> None:
     z = torch.tensor([[7.0, 1.0, 4.5, 0.0]], dtype=torch.float64, requires_grad=True)
     acls_penalty(z, 3.0, predicted_weight=2.0, others_weight=0.6).sum().backward()
-    # 2 lambda_1 (7 - 0 - 3) for the predicted; -2 lambda_2 / (K - 1) (7 - z_j - 3)+ for the others.
-    expected = torch.tensor([[2 * 2.0 * 4.0, -0.4 * 3.0, 0.0, -0.4 * 4.0]], dtype=torch.float64)
-    torch.testing.assert_close(z.grad, expected)
+    first = 2 * 2.0 * (7 - 0 - 3)
+    others = [2 * 0.2 * (7 - 1 - 3), 2 * 0.2 * (7 - 0 - 3)]
+    expected = [first + sum(others), -others[0], 0.0, -first - others[1]]
+    torch.testing.assert_close(z.grad, torch.tensor([expected], dtype=torch.float64))
+    assert abs(float(z.grad.sum())) < 1e-12
 
 
 def test_acls_is_zero_within_the_margin() -> None:

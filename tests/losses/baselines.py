@@ -41,9 +41,9 @@ def flsd(logits: Tensor, target: Tensor) -> Tensor:
 def acls(logits: Tensor, target: Tensor, margin: float) -> Tensor:
     rows = []
     for z in logits:
-        fixed, top = z.detach(), int(z.argmax())
-        first = torch.relu(z[top] - fixed.min() - margin) ** 2
-        others = [torch.relu(fixed[top] - z[j] - margin) ** 2 for j in range(len(z)) if j != top]
+        top = int(z.argmax())
+        first = torch.relu(z[top] - z.min() - margin) ** 2
+        others = [torch.relu(z[top] - z[j] - margin) ** 2 for j in range(len(z)) if j != top]
         rows.append(1.0 * first + 0.1 * torch.stack(others).mean())
     return smoothed(logits, target, 0.0) + 0.1 * torch.stack(rows)
 
