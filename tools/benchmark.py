@@ -99,6 +99,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         sys.exit(130)
+    print("making intervals and pictures: a second or two for each run", flush=True)
     results = collect(campaign)
     files = write_results(results, report(campaign, results), work_dir / task.name)
     print(files[0].read_text("utf-8"))
