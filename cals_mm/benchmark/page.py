@@ -36,9 +36,9 @@ th { background: var(--panel); font-weight: 600; vertical-align: bottom; }
 thead th { white-space: normal; min-width: 4rem; }
 tbody tr:last-child > * { border-bottom: 0; }
 th:first-child { text-align: left; position: sticky; left: 0; }
-td.text { text-align: left; }
+td.text, th.text { text-align: left; }
 td.good { background: var(--good); } td.bad { background: var(--bad); }
-td small { color: var(--soft); font-size: .82em; }
+td small { display: block; color: var(--soft); font-size: .82em; font-weight: 400; }
 .pictures { display: grid; gap: 1rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
 .pictures.large { grid-template-columns: 1fr; }
@@ -58,7 +58,7 @@ class Cell(NamedTuple):
     """A cell of a table.
 
     Attributes:
-        text: What it says; ``±`` and what follows is set small.
+        text: What it says; ``± ...`` or ``[...]`` after a figure is set small.
         kind: ``'good'``, ``'bad'``, ``'text'`` (on the left) or nothing.
         strong: In bold.
     """
@@ -88,8 +88,7 @@ def section(heading: str, *parts: str) -> str:
 
 def text(words: str, kind: str = "") -> str:
     """A paragraph; ``**`` around words makes them bold."""
-    attribute = f' class="{kind}"' if kind else ""
-    return f"<p{attribute}>{_inline(words)}</p>"
+    return f"<p{_attribute(kind)}>{_inline(words)}</p>"
 
 
 def bullets(lines: Sequence[str]) -> str:
@@ -99,8 +98,12 @@ def bullets(lines: Sequence[str]) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """A table that can be scrolled sideways on a small screen; the first cells are headings."""
+    rows = list(rows)
+    left = {i for row in rows for i, cell in enumerate(row) if cell.kind == "text"}
     head = "".join(
-        f'<th scope="col">{escape(name).replace(" %", "&nbsp;%")}</th>' for name in heads
+        f'<th scope="col"{_attribute("text" if i in left else "")}>'
+        f"{escape(name).replace(' %', '&nbsp;%')}</th>"
+        for i, name in enumerate(heads)
     )
     body = "".join(
         f'<tr><th scope="row">{escape(first.text)}</th>{"".join(map(_cell, rest))}</tr>\n'
@@ -136,11 +139,15 @@ def code(summary: str, lines: Sequence[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    shown = re.sub(r"(± [^ ]+)", r"<small>\1</small>", escape(cell.text))
+    # The spread stands below, so that twelve columns fit a screen.
+    shown = re.sub(r"^(.*?) (± [^ ]+|\[.*\])( .*)?$", r"\1\3<small>\2</small>", escape(cell.text))
     if cell.strong:
         shown = f"<strong>{shown}</strong>"
-    attribute = f' class="{cell.kind}"' if cell.kind else ""
-    return f"<td{attribute}>{shown}</td>"
+    return f"<td{_attribute(cell.kind)}>{shown}</td>"
+
+
+def _attribute(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
 
 
 def _inline(words: str) -> str:

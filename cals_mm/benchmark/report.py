@@ -113,11 +113,12 @@ def _short(results: Results) -> list[str]:
 def _results(results: Results) -> str:
     columns = results["columns"]
     kinds = {BETTER: "good", "": ""}
+    uneven = any(len(row["seeds"]) < len(results["seeds"]) for row in results["rows"])
     rows = [
         [
             Cell(row["method"]),
             Cell(row["setting"], "text"),
-            Cell(str(len(row["seeds"]))),
+            *([Cell(str(len(row["seeds"])))] if uneven else []),
             *(
                 Cell(
                     f"{cell(row, column)} {mark(row, column)}".rstrip(),
@@ -129,7 +130,8 @@ def _results(results: Results) -> str:
         ]
         for row in results["rows"]
     ]
-    heads = ["method", "setting", "seeds", *(column["heading"] for column in columns)]
+    heads = ["method", "setting", *(["seeds"] if uneven else [])]
+    heads += [column["heading"] for column in columns]
     missing = [f"Missing: {name}: {reason}" for name, reason in results["failures"].items()]
     terms = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in GLOSSARY.items())
     return page.section(
