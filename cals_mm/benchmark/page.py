@@ -34,6 +34,7 @@ th, td { padding: .4rem .55rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 th { background: var(--panel); font-weight: 600; vertical-align: bottom; }
 thead th { white-space: normal; min-width: 4rem; }
+tbody th { vertical-align: middle; }
 tbody tr:last-child > * { border-bottom: 0; }
 th:first-child { text-align: left; position: sticky; left: 0; }
 td.text, th.text { text-align: left; }
