@@ -73,7 +73,7 @@ KNOBS = {
     "acls": _MARGIN,
     "cals": _MARGIN,
     "cals_adaptive": Knob(
-        "adaptive_margin.gain", factors=(2.0, 6.0, 0.5, 12.0), owner=AdaptiveMargin
+        "adaptive_margin.gain", factors=(6.0, 2.0, 0.5, 12.0), owner=AdaptiveMargin
     ),
     "cals_hr": _MARGIN,
     "cals_sample": _MARGIN,

@@ -30,7 +30,7 @@ def test_the_config_is_tried_first_and_once():
 
 def test_an_argument_within_an_argument():
     loss = {"type": "CALSLoss", "adaptive_margin": {"margin_max": 20.0}}
-    assert names("cals_adaptive", loss, 3) == ["default", "gain=1", "gain=3"], "the default is 0.5"
+    assert names("cals_adaptive", loss, 3) == ["default", "gain=3", "gain=1"], "the default is 0.5"
     loss["adaptive_margin"]["gain"] = 2.0
     (setting,) = candidates("cals_adaptive", loss, "model.head.loss", 2)[1:]
     assert setting == Setting("gain=4", (("model.head.loss.adaptive_margin.gain", 4.0),))
