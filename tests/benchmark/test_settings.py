@@ -33,7 +33,7 @@ def test_an_argument_within_an_argument():
     assert names("cals_adaptive", loss, 3) == ["default", "gain=3", "gain=1"], "the default is 0.5"
     loss["adaptive_margin"]["gain"] = 2.0
     (setting,) = candidates("cals_adaptive", loss, "model.head.loss", 2)[1:]
-    assert setting == Setting("gain=4", (("model.head.loss.adaptive_margin.gain", 4.0),))
+    assert setting == Setting("gain=12", (("model.head.loss.adaptive_margin.gain", 12.0),))
 
 
 def test_a_method_without_knob_has_one_setting():
