@@ -13,9 +13,7 @@ from .normalisation import check_logits_and_target, make_problem
 from .penalty import check_penalty
 from .violation import check_margin
 
-__all__ = ["CLASS_REDUCTIONS", "LossParts", "cals_loss"]
-
-CLASS_REDUCTIONS = ("mean", "sum")
+__all__ = ["LossParts", "cals_loss", "check_class_reduction"]
 
 
 def cals_loss(
@@ -109,11 +107,21 @@ def cals_loss(
     return (loss, parts) if return_parts else loss
 
 
+def check_class_reduction(class_reduction: str) -> str:
+    """Return how the penalties of the classes become one, or say what is wrong with it.
+
+    Raises:
+        ValueError: If it is neither ``'mean'`` nor ``'sum'``.
+    """
+    if class_reduction not in ("mean", "sum"):
+        raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
+    return class_reduction
+
+
 def _check_shapes(
     logits: Tensor, target: Tensor, multipliers: Tensor, rho: Tensor, class_reduction: str
 ) -> None:
-    if class_reduction not in CLASS_REDUCTIONS:
-        raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
+    check_class_reduction(class_reduction)
     check_logits_and_target(logits, target)
     num_classes = logits.shape[1]
     for name, value in (("multipliers", multipliers), ("rho", rho)):

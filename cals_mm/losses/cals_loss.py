@@ -11,7 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from cals_mm.core import AugmentedLagrangian, DualStatistics, MarginRule
-from cals_mm.functional.cals_loss import CLASS_REDUCTIONS, LossParts, cals_loss
+from cals_mm.functional.cals_loss import LossParts, cals_loss, check_class_reduction
 
 from ._rules import build_rule
 from ._validated import ValidatedLoss
@@ -98,8 +98,6 @@ class CALSLoss(ValidatedLoss):
         adaptive_margin: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(ignore_index)
-        if class_reduction not in CLASS_REDUCTIONS:
-            raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
         if base_loss is not None and (class_weight is not None or label_smoothing):
@@ -127,7 +125,7 @@ class CALSLoss(ValidatedLoss):
         self.base_loss = None if base_loss is None else MODELS.build(base_loss)
         self.loss_weight = loss_weight
         self.penalty_weight = penalty_weight
-        self.class_reduction = class_reduction
+        self.class_reduction = check_class_reduction(class_reduction)
         self.label_smoothing = label_smoothing
         self.loss_name = loss_name
         self.class_weight: Tensor | None

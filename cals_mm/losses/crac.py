@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cals_mm.core import RegionLagrangian, RegionStatistics
 from cals_mm.core.region_lagrangian import REGIONS, region_masks
-from cals_mm.functional.cals_loss import CLASS_REDUCTIONS, cals_loss
+from cals_mm.functional.cals_loss import cals_loss, check_class_reduction
 from cals_mm.functional.samples import Samples, as_samples
 
 from ._baseline import CallableLoss
@@ -111,8 +111,6 @@ class CRaCLoss(CallableLoss, ValidatedLoss):
         loss_name: str = "loss_crac",
     ) -> None:
         super().__init__(loss_weight, ignore_index, loss_name)
-        if class_reduction not in CLASS_REDUCTIONS:
-            raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
         self.lagrangian = RegionLagrangian(
             num_classes,
             region_size,
@@ -128,7 +126,7 @@ class CRaCLoss(CallableLoss, ValidatedLoss):
             violation_tolerance=violation_tolerance,
         )
         self.penalty_weight = penalty_weight
-        self.class_reduction = class_reduction
+        self.class_reduction = check_class_reduction(class_reduction)
 
     def mean_loss(
         self,

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from cals_mm.core import SampleMultipliers, SampleStatistics
-from cals_mm.functional.cals_loss import CLASS_REDUCTIONS, LossParts
+from cals_mm.functional.cals_loss import LossParts, check_class_reduction
 from cals_mm.functional.penalty import penalty_lagrangian
 from cals_mm.functional.samples import Samples
 
@@ -80,11 +80,9 @@ class SampleCALSLoss(BaselineLoss, ValidatedLoss):
         **settings: Any,
     ) -> None:
         super().__init__(loss_weight, ignore_index, loss_name)
-        if class_reduction not in CLASS_REDUCTIONS:
-            raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
         self.lagrangian = SampleMultipliers(num_samples, num_classes, margin=margin, **settings)
         self.penalty_weight = penalty_weight
-        self.class_reduction = class_reduction
+        self.class_reduction = check_class_reduction(class_reduction)
         self._index: Tensor | None = None
         self._counts: Tensor | None = None
         self._statistics: SampleStatistics | None = None
