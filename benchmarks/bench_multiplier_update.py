@@ -13,7 +13,7 @@ import argparse
 import torch
 from _timing import alternate, extra_mib, in_fresh_process, median_ratio, milliseconds, table
 
-from cals_mm.functional.dual import dual_sums
+from cals_mm.functional._dual import dual_sums
 
 SHAPE = (1, 19, 1024, 2048)
 

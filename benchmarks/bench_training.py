@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import PixelData
 
-from cals_mm.logits import logits_and_target
+from cals_mm.frameworks.logits import logits_and_target
 from cals_mm.metrics import CalibrationMetric
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"

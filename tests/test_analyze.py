@@ -16,10 +16,10 @@ pytest.importorskip("mmpretrain", reason="mmpretrain is not installed")
 from mmengine.config import Config
 
 from cals_mm.analysis import find_run, run_split
-from cals_mm.cli import trained_runner
+from cals_mm.frameworks.logits import logits_and_target
 from cals_mm.functional import calibration_statistics
-from cals_mm.functional.regions import boundary_pixels
-from cals_mm.logits import logits_and_target
+from cals_mm.functional._regions import boundary_pixels
+from cals_mm.runs import trained_runner
 from tests.tiny import tiny_config, train
 from tests.tiny_classifier import tiny_classifier
 

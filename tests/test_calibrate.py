@@ -15,7 +15,7 @@ from torch import Tensor
 pytest.importorskip("mmseg", reason="mmsegmentation is not installed")
 pytest.importorskip("mmpretrain", reason="mmpretrain is not installed")
 
-from cals_mm.cli.held_out import batch_logits, held_out_logits, held_out_runner
+from cals_mm.runs.held_out import batch_logits, held_out_logits, held_out_runner
 from tests.tiny import tiny_config, train
 from tests.tiny_classifier import tiny_classifier
 
@@ -237,5 +237,5 @@ def test_held_out_pixels_are_valid_the_same_each_time_and_bounded(
     again = held_out_logits(runner, pixels=100)
     assert torch.equal(again[0], logits)
     assert torch.equal(again[1], target)
-    monkeypatch.setattr("cals_mm.cli.held_out._MAX_LOGITS", 5 * 4 * 7)
+    monkeypatch.setattr("cals_mm.runs.held_out._MAX_LOGITS", 5 * 4 * 7)
     assert held_out_logits(runner, pixels=100)[0].shape == (35, 4)

@@ -103,7 +103,7 @@ def known_flags(script: str) -> frozenset[str]:
 def written_flags() -> frozenset[str]:
     """Every flag that some script defines."""
     scripts = [file for folder in ("tools", "benchmarks") for file in (ROOT / folder).glob("*.py")]
-    scripts += (ROOT / "cals_mm" / "cli").glob("*.py")
+    scripts += (ROOT / "cals_mm" / "runs").glob("*.py")
     text = "".join(file.read_text("utf-8") for file in scripts)
     return frozenset(re.findall(r"""["'](--[a-z][\w-]*)["']""", text))
 

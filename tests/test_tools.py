@@ -14,8 +14,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from cals_mm import cli
-from cals_mm.cli.errors import one_line
+from cals_mm import runs
+from cals_mm.runs.errors import one_line
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / "tools"
@@ -232,11 +232,11 @@ def test_checkpoints_that_cannot_be_read(error, config, checkpoint, tmp_path):
 
 
 def test_whole_checkpoints_pass(checkpoint, tmp_path):
-    cli.check_checkpoint(str(checkpoint))
+    runs.check_checkpoint(str(checkpoint))
     old_format = tmp_path / "old.pth"
     torch.save({"a": torch.zeros(2)}, old_format, _use_new_zipfile_serialization=False)
-    cli.check_checkpoint(str(old_format))
-    cli.check_checkpoint("https://example.org/weights.pth")
+    runs.check_checkpoint(str(old_format))
+    runs.check_checkpoint("https://example.org/weights.pth")
 
 
 def test_missing_data_says_what_is_expected(config, tmp_path):
@@ -336,7 +336,7 @@ def roots_of(cfg: Config) -> list[str]:
 
 def test_data_root_reaches_every_data_set(tmp_path):
     cfg = nested_config("data/cityscapes/", "data/cityscapes")
-    cli.set_data_root(cfg, str(tmp_path))
+    runs.set_data_root(cfg, str(tmp_path))
     leaf = cfg.train_dataloader.dataset.dataset.datasets[1]
     assert leaf.data_root == str(tmp_path)
     assert leaf.ann_file == "x/y.txt"
@@ -348,7 +348,7 @@ def test_data_root_reaches_every_data_set(tmp_path):
 
 def test_of_several_data_roots_the_shared_part_is_replaced(tmp_path):
     cfg = nested_config("data/vaihingen", "data/potsdam/rgb")
-    cli.set_data_root(cfg, str(tmp_path))
+    runs.set_data_root(cfg, str(tmp_path))
     first, second = cfg.train_dataloader.dataset.dataset.datasets
     assert first.data_root == str(tmp_path / "vaihingen")
     assert second.data_root == str(tmp_path / "potsdam" / "rgb")
@@ -356,21 +356,21 @@ def test_of_several_data_roots_the_shared_part_is_replaced(tmp_path):
 
 def test_data_roots_without_a_shared_part(tmp_path):
     with pytest.raises(ValueError, match="share no folder"):
-        cli.set_data_root(nested_config("a", "b"), str(tmp_path))
+        runs.set_data_root(nested_config("a", "b"), str(tmp_path))
     with pytest.raises(ValueError, match="no data set with a data_root"):
-        cli.set_data_root(Config({"train_dataloader": {"dataset": {"type": "A"}}}), str(tmp_path))
+        runs.set_data_root(Config({"train_dataloader": {"dataset": {"type": "A"}}}), str(tmp_path))
 
 
 # --- small helpers --------------------------------------------------------------------------
 
 
 def test_last_checkpoint_survives_a_moved_folder(tmp_path):
-    assert cli.find_last_checkpoint(str(tmp_path)) is None
+    assert runs.find_last_checkpoint(str(tmp_path)) is None
     (tmp_path / "last_checkpoint").write_text("work_dirs/elsewhere/epoch_2.pth")
     with pytest.raises(FileNotFoundError, match=r"epoch_2\.pth"):
-        cli.find_last_checkpoint(str(tmp_path))
+        runs.find_last_checkpoint(str(tmp_path))
     (tmp_path / "epoch_2.pth").touch()
-    assert cli.find_last_checkpoint(str(tmp_path)) == str(tmp_path / "epoch_2.pth")
+    assert runs.find_last_checkpoint(str(tmp_path)) == str(tmp_path / "epoch_2.pth")
 
 
 def test_json_is_plain_and_replaced_at_once(tmp_path):
@@ -382,7 +382,7 @@ def test_json_is_plain_and_replaced_at_once(tmp_path):
         "c": float("nan"),
         1: (True, None, "x"),
     }
-    cli.write_json(str(file), values)
+    runs.write_json(str(file), values)
     assert json.loads(file.read_text()) == {
         "a": 0.5,
         "b": [1, 2],
@@ -394,9 +394,9 @@ def test_json_is_plain_and_replaced_at_once(tmp_path):
 
 def test_amp_refuses_other_wrappers():
     with pytest.raises(ValueError, match="ApexOptimWrapper"):
-        cli.use_mixed_precision(Config({"optim_wrapper": {"type": "ApexOptimWrapper"}}))
+        runs.use_mixed_precision(Config({"optim_wrapper": {"type": "ApexOptimWrapper"}}))
     with pytest.raises(ValueError, match="optim_wrapper"):
-        cli.use_mixed_precision(Config({"model": {}}))
+        runs.use_mixed_precision(Config({"model": {}}))
 
 
 # --- real runs ------------------------------------------------------------------------------

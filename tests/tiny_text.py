@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from sklearn.utils import Bunch
 
-from cals_mm.cli import set_data_root
+from cals_mm.runs import set_data_root
 from cals_mm.text.newsgroups import CACHE_FILE, CLASSES
 
 ROOT = Path(__file__).resolve().parents[1]

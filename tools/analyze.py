@@ -19,7 +19,7 @@ if importlib.util.find_spec("cals_mm") is None:
 from mmengine.config import Config, DictAction
 from mmengine.runner import CheckpointLoader, Runner
 
-from cals_mm import cli
+from cals_mm import runs
 from cals_mm.analysis import find_run, run_split, write_report
 from cals_mm.hooks.class_counts_hook import count_training_classes
 from cals_mm.hooks.multiplier_history import KEY
@@ -56,18 +56,18 @@ def main() -> None:
     if args.maps < 0:
         raise ValueError(f"--maps must not be negative, got {args.maps}")
     run = find_run(args.run, args.config, args.checkpoint)
-    cfg: Config = cli.load_config(run.config, args.cfg_options)
+    cfg: Config = runs.load_config(run.config, args.cfg_options)
     if args.data_root:
-        cli.set_data_root(cfg, args.data_root)
-    cli.check_test_split(cfg)
-    cli.check_checkpoint(run.checkpoint)
+        runs.set_data_root(cfg, args.data_root)
+    runs.check_test_split(cfg)
+    runs.check_checkpoint(run.checkpoint)
     out = args.out or str(Path(args.run) / "analysis")
-    cli.check_writable(out)
+    runs.check_writable(out)
     cfg.log_level = "WARNING"
     print(f"config {run.config}\ncheckpoint {run.checkpoint}", flush=True)
-    with tempfile.TemporaryDirectory() as folder, cli.data_explained(cfg, ("test_dataloader",)):
+    with tempfile.TemporaryDirectory() as folder, runs.data_explained(cfg, ("test_dataloader",)):
         cfg.work_dir = folder
-        runner = cli.trained_runner(cfg, run.checkpoint)
+        runner = runs.trained_runner(cfg, run.checkpoint)
         split = run_split(runner, args.maps)
         frequency = frequencies(runner, split.boundary is not None)
     checkpoint = CheckpointLoader.load_checkpoint(run.last or run.checkpoint, map_location="cpu")
@@ -80,10 +80,10 @@ def main() -> None:
         palette=meta.get("palette"),
         frequency=frequency,
         history=checkpoint.get(KEY),
-        ignore_index=cli.ignored_label(runner.model),
+        ignore_index=runs.ignored_label(runner.model),
     )
     print(f"analysis written to {page}", flush=True)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    runs.run(main)

@@ -17,7 +17,7 @@ from pathlib import Path
 if importlib.util.find_spec("cals_mm") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cals_mm import cli
+from cals_mm import runs
 from cals_mm.benchmark import (
     TASKS,
     Budget,
@@ -82,7 +82,7 @@ def main() -> None:
     if args.data_root and not Path(args.data_root).is_dir():
         raise FileNotFoundError(f"--data-root {args.data_root!r} is not a folder")
     work_dir = Path(args.work_dir).expanduser()
-    cli.check_writable(str(work_dir / task.name))
+    runs.check_writable(str(work_dir / task.name))
     budget = Budget(ROOT, work_dir, args.data_root, args.epochs, args.amp)
     campaign = Campaign(
         budget,
@@ -117,4 +117,4 @@ def stop(signum: int, frame: object) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, stop)
-    cli.run(main)
+    runs.run(main)

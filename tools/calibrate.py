@@ -23,20 +23,20 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
-from cals_mm import cli
-from cals_mm.calibrated_checkpoint import KEY, default_name, folded_checkpoint, save_new
+from cals_mm import runs
 from cals_mm.config import with_metric
 from cals_mm.config_losses import type_name
 from cals_mm.core import ClassTemperatureScaler, LogitScaler, TemperatureScaler, VectorScaler
-from cals_mm.folding import check_folded, final_layer, fold_
 from cals_mm.hooks._splits import shared_files
+from cals_mm.posthoc.checkpoint import KEY, default_name, folded_checkpoint, save_new
+from cals_mm.posthoc.folding import check_folded, final_layer, fold_
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cli.add_common_arguments(parser)
+    runs.add_common_arguments(parser)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="the trained model")
     parser.add_argument(
         "--method",
@@ -70,14 +70,14 @@ def check(args: argparse.Namespace, cfg: Config, out: str) -> None:
     """Everything that can be refused before the network runs."""
     if args.launcher != "none":
         raise ValueError("calibration runs in one process; leave --launcher out")
-    cli.check_checkpoint(args.checkpoint)
+    runs.check_checkpoint(args.checkpoint)
     for name, path in (("--out", out), ("--json", args.json)):
         if path and Path(path).exists():
             raise ValueError(f"{name} {path!r} exists and is not overwritten; name another file")
         if path:
-            cli.check_writable(str(Path(path).absolute().parent))
+            runs.check_writable(str(Path(path).absolute().parent))
     if not args.no_test:
-        cli.check_test_split(cfg)
+        runs.check_test_split(cfg)
 
 
 def make_scaler(method: str, num_classes: int, l2: float) -> LogitScaler:
@@ -90,7 +90,7 @@ def make_scaler(method: str, num_classes: int, l2: float) -> LogitScaler:
 
 def fit(cfg: Config, args: argparse.Namespace) -> tuple[LogitScaler, str, dict[str, Any], int]:
     """The scaling, the layer it is folded into, what is to be noted, and the ignored label."""
-    runner = cli.held_out_runner(copy.deepcopy(cfg), args.checkpoint)
+    runner = runs.held_out_runner(copy.deepcopy(cfg), args.checkpoint)
     shared = 0 if args.allow_test_data else shared_files(runner)
     if shared:
         raise ValueError(
@@ -103,11 +103,11 @@ def fit(cfg: Config, args: argparse.Namespace) -> tuple[LogitScaler, str, dict[s
     def read_logits() -> list[torch.Tensor]:
         # TF32 would hide small differences behind rounding.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            return [logits for logits, _ in cli.batch_logits(model, copy.deepcopy(batch))]
+            return [logits for logits, _ in runs.batch_logits(model, copy.deepcopy(batch))]
 
     before = read_logits()
     layer = final_layer(model, read_logits)
-    logits, target = cli.held_out_logits(runner, args.pixels)
+    logits, target = runs.held_out_logits(runner, args.pixels)
     scaler = make_scaler(args.method, logits.shape[1], args.l2).fit(logits, target)
     last: Any = model.get_submodule(layer)
     fold_(last.weight, last.bias, scaler)
@@ -125,7 +125,7 @@ def fit(cfg: Config, args: argparse.Namespace) -> tuple[LogitScaler, str, dict[s
     }
     if args.method == "temperature":
         notes["temperature"] = float(1 / scaler.linear()[0])
-    return scaler, layer, notes, cli.ignored_label(model)
+    return scaler, layer, notes, runs.ignored_label(model)
 
 
 def test(cfg: Config, checkpoint: str, ignore_index: int, name: str) -> dict[str, float]:
@@ -139,7 +139,7 @@ def test(cfg: Config, checkpoint: str, ignore_index: int, name: str) -> dict[str
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.experiment_name = f"calibrate_{name}"
     print(f"testing {name} calibration ...", flush=True)
-    return cli.build_runner(cfg).test()
+    return runs.build_runner(cfg).test()
 
 
 def summary(notes: dict[str, Any], samples: str) -> str:
@@ -169,9 +169,9 @@ def table(before: dict[str, float], after: dict[str, float]) -> str:
 
 def main() -> None:
     args = parse_args()
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options)
     if args.data_root:
-        cli.set_data_root(cfg, args.data_root)
+        runs.set_data_root(cfg, args.data_root)
     out = args.out or default_name(args.checkpoint, args.method)
     check(args, cfg, out)
     checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location="cpu")
@@ -181,24 +181,24 @@ def main() -> None:
             f"{checkpoint['meta'][KEY]['method']!r}; use the one it was made from, or scale it "
             "once more by --again"
         )
-    work_dir = args.work_dir or str(Path(cli.default_work_dir(cfg, args.config)) / "calibrate")
-    cli.prepare_work_dir(cfg, args.config, work_dir)
+    work_dir = args.work_dir or str(Path(runs.default_work_dir(cfg, args.config)) / "calibrate")
+    runs.prepare_work_dir(cfg, args.config, work_dir)
     cfg.log_level = "WARNING"
-    with cli.data_explained(cfg, ("val_dataloader",)):
+    with runs.data_explained(cfg, ("val_dataloader",)):
         scaler, layer, notes, ignored = fit(cfg, args)
     save_new(folded_checkpoint(checkpoint, layer, scaler, notes), out)
     print(summary(notes, "pixels" if ignored != -100 else "samples"))
     print(f"calibrated checkpoint: {out}", flush=True)
     report = {"scaling": notes, "checkpoint": out}
     if not args.no_test:
-        with cli.data_explained(cfg, ("test_dataloader",)):
+        with runs.data_explained(cfg, ("test_dataloader",)):
             before = test(cfg, args.checkpoint, ignored, "before")
             after = test(cfg, out, ignored, "after")
         print(table(before, after), flush=True)
         report.update(before=before, after=after)
     if args.json:
-        cli.write_json(args.json, report)
+        runs.write_json(args.json, report)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    runs.run(main)

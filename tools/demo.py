@@ -27,7 +27,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tqdm import tqdm
 
-from cals_mm import cli
+from cals_mm import runs
 from cals_mm.datasets.street_scenes import make_demo_set
 from cals_mm.functional import CalibrationStatistics
 from cals_mm.visualization import compare_reliability, save_image
@@ -146,9 +146,9 @@ def parse_args() -> argparse.Namespace:
 def load(method: str, args: argparse.Namespace) -> Config:
     """Config of one method, quiet on the terminal; its log file keeps the warnings."""
     task = TASKS[args.task]
-    cfg = cli.load_config(str(ROOT / f"configs/{method}/{task.config}.py"), None)
+    cfg = runs.load_config(str(ROOT / f"configs/{method}/{task.config}.py"), None)
     if args.task == "segmentation":
-        cli.set_data_root(cfg, args.data_root)
+        runs.set_data_root(cfg, args.data_root)
     cfg.randomness = {"seed": args.seed}
     cfg.log_level = "WARNING"
     if args.epochs:
@@ -169,10 +169,10 @@ def name_run(cfg: Config, folder: Path) -> None:
 
 def train(title: str, cfg: Config, task: Task) -> None:
     """Train, or go on with a stopped run."""
-    newest = cli.find_last_checkpoint(cfg.work_dir)
+    newest = runs.find_last_checkpoint(cfg.work_dir)
     if newest:
         cfg.resume, cfg.load_from = True, newest
-    runner = cli.build_runner(cfg)
+    runner = runs.build_runner(cfg)
     runner.register_hook(ProgressBar(f"train {title:4}", task))
     runner.train()
 
@@ -182,7 +182,7 @@ def test(cfg: Config, task: Task) -> tuple[dict, CalibrationStatistics]:
     (best,) = Path(cfg.work_dir).glob(f"best_{task.best.replace('/', '_')}_*.pth")
     cfg.load_from, cfg.resume = str(best), False
     name_run(cfg, Path(cfg.work_dir) / "test")
-    runner = cli.build_runner(cfg)
+    runner = runs.build_runner(cfg)
     metrics = runner.test()
     (metric,) = (m for m in runner.test_evaluator.metrics if hasattr(m, "statistics"))
     return metrics, metric.statistics
@@ -221,4 +221,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    runs.run(main)

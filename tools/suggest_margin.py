@@ -15,7 +15,7 @@ from pathlib import Path
 if importlib.util.find_spec("cals_mm") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cals_mm import cli
+from cals_mm import runs
 from cals_mm.core import MarginSuggestion, suggest_margin
 
 
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cli.add_common_arguments(parser)
+    runs.add_common_arguments(parser)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="trained without CALS")
     parser.add_argument(
         "--quantile", type=float, default=0.5, help="of the logit distances; smaller is stronger"
@@ -54,18 +54,18 @@ def report(suggestion: MarginSuggestion, samples: int) -> str:
 
 def main() -> None:
     args = parse_args()
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options)
     if args.data_root:
-        cli.set_data_root(cfg, args.data_root)
-    cli.check_checkpoint(args.checkpoint)
-    work_dir = args.work_dir or str(Path(cli.default_work_dir(cfg, args.config)) / "margin")
-    cli.prepare_work_dir(cfg, args.config, work_dir)
+        runs.set_data_root(cfg, args.data_root)
+    runs.check_checkpoint(args.checkpoint)
+    work_dir = args.work_dir or str(Path(runs.default_work_dir(cfg, args.config)) / "margin")
+    runs.prepare_work_dir(cfg, args.config, work_dir)
     cfg.log_level = "WARNING"
-    with cli.data_explained(cfg, ("val_dataloader",)):
-        runner = cli.held_out_runner(cfg, args.checkpoint)
-        logits, target = cli.held_out_logits(runner, args.pixels)
+    with runs.data_explained(cfg, ("val_dataloader",)):
+        runner = runs.held_out_runner(cfg, args.checkpoint)
+        logits, target = runs.held_out_logits(runner, args.pixels)
     print(report(suggest_margin(logits, target, args.quantile), len(target)))
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    runs.run(main)

@@ -15,14 +15,14 @@ from pathlib import Path
 if importlib.util.find_spec("cals_mm") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cals_mm import cli
+from cals_mm import runs
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cli.add_common_arguments(parser)
+    runs.add_common_arguments(parser)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint file to test")
     parser.add_argument("--out", metavar="FILE.json", help="write the metrics here as well")
     parser.add_argument(
@@ -37,16 +37,16 @@ def check_out(flag: str, path: str) -> None:
     """Find out before the test whether its result can be written."""
     if os.path.isdir(path):
         raise ValueError(f"{flag} {path!r} is a folder; give the name of a file")
-    cli.check_writable(os.path.dirname(os.path.abspath(path)))
+    runs.check_writable(os.path.dirname(os.path.abspath(path)))
 
 
 def main() -> None:
     args = parse_args()
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options)
     if args.data_root:
-        cli.set_data_root(cfg, args.data_root)
-    cli.check_test_split(cfg)
-    cli.check_checkpoint(args.checkpoint)
+        runs.set_data_root(cfg, args.data_root)
+    runs.check_test_split(cfg)
+    runs.check_checkpoint(args.checkpoint)
     if args.out:
         check_out("--out", args.out)
     if args.predictions:
@@ -56,17 +56,17 @@ def main() -> None:
             dict(type="PredictionFile", out_file=os.path.abspath(args.predictions)),
         ]
     # Below the folder of the training run, whose dumped config must not be replaced.
-    work_dir = args.work_dir or os.path.join(cli.default_work_dir(cfg, args.config), "test")
-    cli.prepare_work_dir(cfg, args.config, work_dir)
+    work_dir = args.work_dir or os.path.join(runs.default_work_dir(cfg, args.config), "test")
+    runs.prepare_work_dir(cfg, args.config, work_dir)
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    cli.prepare_devices(cfg, args.launcher)
-    with cli.data_explained(cfg, ("test_dataloader",)):
-        metrics = cli.build_runner(cfg).test()
-    if args.out and cli.rank() == 0:
-        cli.write_json(args.out, metrics)
+    runs.prepare_devices(cfg, args.launcher)
+    with runs.data_explained(cfg, ("test_dataloader",)):
+        metrics = runs.build_runner(cfg).test()
+    if args.out and runs.rank() == 0:
+        runs.write_json(args.out, metrics)
         print(f"metrics written to {args.out}", flush=True)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    runs.run(main)

@@ -17,7 +17,7 @@ if importlib.util.find_spec("cals_mm") is None:
 
 from mmengine.config import Config
 
-from cals_mm import cli
+from cals_mm import runs
 from cals_mm.config import add_cals, config_difference
 
 RESUME_NEWEST = "newest"
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cli.add_common_arguments(parser)
+    runs.add_common_arguments(parser)
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -71,7 +71,7 @@ def with_cals(cfg: Config, args: argparse.Namespace) -> Config:
         options["adaptive_margin"] = {}
     hook = {"allow_test_data": True} if args.cals_allow_test_data else None
     changed = add_cals(cfg, hook=hook, **options)
-    if cli.rank() == 0:
+    if runs.rank() == 0:
         print(f"--cals changes the config:\n{config_difference(cfg, changed)}", flush=True)
     return changed
 
@@ -79,41 +79,41 @@ def with_cals(cfg: Config, args: argparse.Namespace) -> Config:
 def choose_start(cfg: Config, resume: str | None, work_dir: str) -> None:
     """Decide between a fresh run and a resumed one, and check the checkpoint to start from."""
     if resume == RESUME_NEWEST:
-        resume = cli.find_last_checkpoint(work_dir)
+        resume = runs.find_last_checkpoint(work_dir)
         if resume is None:
-            cli.refuse_to_overwrite(work_dir, cure="name one of them by --resume CHECKPOINT")
-            if cli.rank() == 0:
+            runs.refuse_to_overwrite(work_dir, cure="name one of them by --resume CHECKPOINT")
+            if runs.rank() == 0:
                 print(f"--resume: no checkpoint in {work_dir}, the run starts anew", flush=True)
     elif resume is None and not cfg.get("resume"):
-        cli.refuse_to_overwrite(work_dir, cure="continue it by --resume")
+        runs.refuse_to_overwrite(work_dir, cure="continue it by --resume")
     if resume is not None:
         cfg.resume = True
         cfg.load_from = resume
     if cfg.get("load_from"):
-        cli.check_checkpoint(cfg.load_from)
+        runs.check_checkpoint(cfg.load_from)
 
 
 def main() -> None:
     args = parse_args()
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options)
     if args.data_root:
-        cli.set_data_root(cfg, args.data_root)
-    for weights in cli.train_demo_from_scratch(cfg):
+        runs.set_data_root(cfg, args.data_root)
+    for weights in runs.train_demo_from_scratch(cfg):
         print(f"demo data: training from scratch instead of from {weights}", flush=True)
     if args.cals:
         cfg = with_cals(cfg, args)
     if args.glove:
-        cli.use_glove(cfg, args.glove)
+        runs.use_glove(cfg, args.glove)
     if args.amp:
-        cli.use_mixed_precision(cfg)
+        runs.use_mixed_precision(cfg)
     if args.seed is not None:
         cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
-    work_dir = cli.prepare_work_dir(cfg, args.config, args.work_dir)
+    work_dir = runs.prepare_work_dir(cfg, args.config, args.work_dir)
     choose_start(cfg, args.resume, work_dir)
-    cli.prepare_devices(cfg, args.launcher)
-    with cli.data_explained(cfg, ("train_dataloader", "val_dataloader")):
-        cli.build_runner(cfg).train()
+    runs.prepare_devices(cfg, args.launcher)
+    with runs.data_explained(cfg, ("train_dataloader", "val_dataloader")):
+        runs.build_runner(cfg).train()
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    runs.run(main)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from cals_mm.cli import write_bytes
 from cals_mm.functional import CalibrationStatistics
 from cals_mm.hooks.multiplier_history import STORED_AS
 from cals_mm.metrics._report import VALUES, class_table, values
+from cals_mm.runs import write_bytes
 from cals_mm.visualization import (
     calibration_by_frequency,
     class_error_bars,

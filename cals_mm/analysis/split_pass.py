@@ -11,10 +11,10 @@ from mmengine.runner import Runner
 from torch import Tensor
 from tqdm import tqdm
 
-from cals_mm.cli import ignored_label
+from cals_mm.frameworks.logits import keep_logits, logits_and_target
 from cals_mm.functional import CalibrationStatistics, calibration_statistics
-from cals_mm.functional.regions import boundary_pixels
-from cals_mm.logits import keep_logits, logits_and_target
+from cals_mm.functional._regions import boundary_pixels
+from cals_mm.runs import ignored_label
 
 __all__ = ["ImageMaps", "SplitStatistics", "run_split"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cals_mm.cli import check_checkpoint
+from cals_mm.runs import check_checkpoint
 
 __all__ = ["best_epoch", "checkpoint_file", "held_out_records", "resume_from"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from cals_mm import cli
+from cals_mm import runs
 
 from .records import checkpoint_file, held_out_records, resume_from
 from .settings import Setting
@@ -81,7 +81,7 @@ class Run:
         cfg = Config.fromfile(self.config_file, import_custom_modules=False)
         cfg.merge_from_dict(self.options(cfg))
         if self.budget.amp:
-            cli.use_mixed_precision(cfg)
+            runs.use_mixed_precision(cfg)
         cfg.randomness = {**cfg.get("randomness", {}), "seed": self.seed}
         return cfg
 
@@ -148,7 +148,7 @@ class Run:
             seconds: Duration since it was started, or gone on with, for the last time.
         """
         marker = {"config": _fingerprint(self.config(), TRAINING), "seconds": round(seconds, 1)}
-        cli.write_json(str(self.folder / MARKER), marker)
+        runs.write_json(str(self.folder / MARKER), marker)
 
     def held_out(self, kind: str) -> dict[str, float]:
         """Held-out figures of the ``'best'`` or the ``'last'`` checkpoint."""
@@ -201,7 +201,7 @@ class Run:
         folder = self.test_folder(kind)
         metrics = _read(folder / "metrics.json")
         marker = {"test": self._test_mark(kind), "metrics": metrics}
-        cli.write_json(str(folder / "tested.json"), marker)
+        runs.write_json(str(folder / "tested.json"), marker)
 
     def _test_mark(self, kind: str) -> dict[str, str]:
         return {

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cals_mm import cli
+from cals_mm import runs
 
 from .table import markdown, results_csv
 
@@ -32,7 +32,7 @@ def write_results(results: Mapping[str, Any], html: str, folder: Path) -> list[P
     texts = {".md": markdown(results), ".csv": results_csv(results), ".html": html}
     for suffix, text in texts.items():
         write_text(folder / f"{stem}{suffix}", text)
-    cli.write_json(str(folder / f"{stem}.json"), results)
+    runs.write_json(str(folder / f"{stem}.json"), results)
     return [folder / f"{stem}{suffix}" for suffix in (*texts, ".json")]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cals_mm.functional.calibration_pass import calibration_statistics
+from cals_mm.functional._calibration_pass import calibration_statistics
 from cals_mm.functional.violation import check_margin
 
 from .dual_statistics import DualStatistics

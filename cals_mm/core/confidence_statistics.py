@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cals_mm.functional.calibration_bins import NUM_CELLS
-from cals_mm.functional.calibration_pass import calibration_statistics
-from cals_mm.functional.equal_mass import EqualMassBins, equal_mass_bins
+from cals_mm.functional._calibration_bins import NUM_CELLS
+from cals_mm.functional._calibration_pass import calibration_statistics
+from cals_mm.functional._equal_mass import EqualMassBins, equal_mass_bins
 
 from ._reduce import sum_over_processes_
 from .dual_statistics import NonFiniteLogitsError

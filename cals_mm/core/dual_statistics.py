@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cals_mm.functional.dual import dual_sums
+from cals_mm.functional._dual import dual_sums
 
 from ._reduce import sum_over_processes_
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cals_mm.functional.regions import boundary_pixels, check_size
+from cals_mm.functional._regions import boundary_pixels, check_size
 
 from .augmented_lagrangian import AugmentedLagrangian
 from .dual_statistics import DualStatistics
@@ -23,7 +23,7 @@ def region_masks(target: Tensor, size: int = 3, mask: Tensor | None = None) -> t
 
     Args:
         target: Labels (N, H, W), integers; those that do not count may hold anything.
-        size: Edge of the neighbourhood, see :func:`cals_mm.functional.regions.boundary_pixels`.
+        size: Edge of the neighbourhood, see :func:`cals_mm.functional._regions.boundary_pixels`.
         mask: (N, H, W) bool of the pixels that count; None: all.
 
     Returns:

@@ -1,5 +1,7 @@
 """Stateless maths of CALS: torch tensors in, torch tensors out."""
 
+from ._calibration_bins import CalibrationStatistics
+from ._calibration_pass import calibration_statistics
 from .acls import acls_penalty
 from .brier import brier_loss
 from .calibration import (
@@ -17,8 +19,6 @@ from .calibration import (
     negative_log_likelihood,
     reliability_curve,
 )
-from .calibration_bins import CalibrationStatistics
-from .calibration_pass import calibration_statistics
 from .cals_loss import LossParts, cals_loss
 from .entropy import entropy_penalty_loss
 from .focal import focal_loss

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .calibration_bins import CalibrationStatistics, bin_edges, cell_edges
-from .equal_mass import equal_mass_cuts
+from ._calibration_bins import CalibrationStatistics, bin_edges, cell_edges
+from ._equal_mass import equal_mass_cuts
 
 __all__ = [
     "ClassCalibration",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ._fused import fused_loss
+from ._normalisation import check_logits_and_target, make_problem
 from .backends import choose_backend
 from .backends.eager import eager_loss
 from .backends.problem import LossParts
-from .fused import fused_loss
-from .normalisation import check_logits_and_target, make_problem
 from .penalty import check_penalty
 from .violation import check_margin
 

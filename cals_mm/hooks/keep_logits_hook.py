@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from cals_mm.logits import keep_logits
+from cals_mm.frameworks.logits import keep_logits
 
 __all__ = ["KeepLogitsHook"]
 

@@ -12,7 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from cals_mm.core import NonFiniteLogitsError
-from cals_mm.logits import keep_logits, logits_and_target
+from cals_mm.frameworks.logits import keep_logits, logits_and_target
 from cals_mm.losses import ValidationStatistics
 
 from ._following import FollowingHook

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cals_mm.functional.samples import Samples, as_samples
+from cals_mm.functional._samples import Samples, as_samples
 
 __all__ = ["BaselineLoss", "CallableLoss", "check_not_negative", "class_weight_tensor"]
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from cals_mm.functional._samples import Samples
 from cals_mm.functional.acls import acls_penalty
-from cals_mm.functional.samples import Samples
 from cals_mm.functional.violation import check_margin
 
 from ._baseline import BaselineLoss, check_not_negative

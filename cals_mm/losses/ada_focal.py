@@ -10,8 +10,8 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from cals_mm.core import AdaptiveFocus, ConfidenceStatistics
+from cals_mm.functional._samples import Samples
 from cals_mm.functional.focal import focal_weighted
-from cals_mm.functional.samples import Samples
 
 from ._baseline import BaselineLoss
 from ._validated import ValidatedLoss

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cals_mm.core import RegionLagrangian, RegionStatistics
 from cals_mm.core.region_lagrangian import REGIONS, region_masks
+from cals_mm.functional._samples import Samples, as_samples
 from cals_mm.functional.cals_loss import cals_loss, check_class_reduction
-from cals_mm.functional.samples import Samples, as_samples
 
 from ._baseline import CallableLoss
 from ._validated import ValidatedLoss

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from cals_mm.functional._samples import Samples
 from cals_mm.functional.entropy import entropy_penalty_loss
-from cals_mm.functional.samples import Samples
 
 from ._baseline import BaselineLoss, check_not_negative
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from cals_mm.functional._samples import Samples
 from cals_mm.functional.focal import focal_loss
-from cals_mm.functional.samples import Samples
 
 from ._baseline import BaselineLoss, check_not_negative
 

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from cals_mm.functional._samples import Samples
 from cals_mm.functional.mmce import check_kernel_width, maximum_mean_calibration_error
-from cals_mm.functional.samples import Samples
 
 from ._baseline import BaselineLoss, check_not_negative
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from cals_mm.functional._samples import Samples
 from cals_mm.functional.pairwise import binary_discrimination, binary_exclusion
-from cals_mm.functional.samples import Samples
 
 from ._baseline import BaselineLoss, check_not_negative
 

@@ -11,9 +11,9 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from cals_mm.core import SampleMultipliers, SampleStatistics
+from cals_mm.functional._samples import Samples
 from cals_mm.functional.cals_loss import LossParts, check_class_reduction
 from cals_mm.functional.penalty import penalty_lagrangian
-from cals_mm.functional.samples import Samples
 
 from ._baseline import BaselineLoss
 from ._validated import ValidatedLoss

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from cals_mm.functional._samples import as_samples
 from cals_mm.functional.cals_loss import cals_loss
 from cals_mm.functional.penalty import penalty_lagrangian
-from cals_mm.functional.samples import as_samples
 from cals_mm.functional.violation import check_margin, margin_violation
 
 from ._baseline import CallableLoss, check_not_negative, class_weight_tensor

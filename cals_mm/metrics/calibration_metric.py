@@ -12,8 +12,8 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from torch import Tensor
 
+from cals_mm.frameworks.logits import logits_and_target
 from cals_mm.functional import CalibrationStatistics, calibration_statistics
-from cals_mm.logits import logits_and_target
 
 from ._report import VALUES, class_table, draw, sample_name, save, values, warn
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
-from cals_mm.logits import logits_and_target
+from cals_mm.frameworks.logits import logits_and_target
 
 __all__ = ["PredictionFile"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cals_mm import cli
+from cals_mm import runs
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    runs.run(main)

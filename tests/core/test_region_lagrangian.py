@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cals_mm.core import AugmentedLagrangian, NonFiniteLogitsError, RegionLagrangian
 from cals_mm.core.region_lagrangian import region_masks
-from cals_mm.functional.regions import boundary_pixels
+from cals_mm.functional._regions import boundary_pixels
 
 SETTINGS = dict(margin=2.0, rho_interval=2)
 

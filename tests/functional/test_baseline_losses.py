@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from cals_mm.functional._samples import as_samples
 from cals_mm.functional.acls import acls_penalty
 from cals_mm.functional.brier import brier_loss
 from cals_mm.functional.entropy import entropy_penalty_loss
 from cals_mm.functional.focal import focal_loss, sample_dependent_gamma
-from cals_mm.functional.samples import as_samples
 
 
 def double(*shape: int) -> torch.Tensor:

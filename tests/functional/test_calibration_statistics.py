@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from cals_mm.functional import (
     CalibrationStatistics,
+    _calibration_tiles,
     adaptive_calibration_error,
     calibration_gap,
     calibration_statistics,
-    calibration_tiles,
     expected_calibration_error,
     negative_log_likelihood,
 )
-from cals_mm.functional.calibration_bins import (
+from cals_mm.functional._calibration_bins import (
     NUM_CELLS,
     bin_index,
     cell_edges,
@@ -288,7 +288,7 @@ def test_the_compiled_pass_equals_plain_torch(shape, dtype, monkeypatch):
         target.zero_()
     logits.movedim(1, -1)[target == 255] = float("nan")
     compiled = calibration_statistics(logits, target, ignore_index=255)
-    monkeypatch.setattr(calibration_tiles, "has_native", lambda: False)
+    monkeypatch.setattr(_calibration_tiles, "has_native", lambda: False)
     plain = calibration_statistics(logits, target, ignore_index=255)
     rounding = 1e-6 if dtype == torch.float32 else 1e-12
     for field in fields(CalibrationStatistics):

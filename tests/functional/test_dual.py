@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cals_mm.functional import PENALTIES, margin_violation, penalty_lagrangian
-from cals_mm.functional.dual import dual_sums
+from cals_mm.functional._dual import dual_sums
 
 
 def expected(logits, multipliers, rho, margin, kind, mask, lambda_min=1e-6, lambda_max=1e6):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cals_mm.functional import calibration_statistics
-from cals_mm.functional.calibration_bins import NUM_CELLS
-from cals_mm.functional.equal_mass import EqualMassBins, equal_mass_bins
+from cals_mm.functional._calibration_bins import NUM_CELLS
+from cals_mm.functional._equal_mass import EqualMassBins, equal_mass_bins
 
 
 def bins_of(logits: Tensor, target: Tensor, num_bins: int) -> EqualMassBins:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cals_mm.functional.regions import boundary_pixels
+from cals_mm.functional._regions import boundary_pixels
 
 
 def by_pixel(image: Tensor, size: int, ignored: int | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.multiprocessing as mp
 from mmengine.config import Config
 
-from cals_mm.cli.devices import prepare_devices
+from cals_mm.runs.devices import prepare_devices
 from tests.tiny import MARGIN, free_port, make_images, tiny_config, train
 
 SIZE = 7  # odd: with 2 and 3 processes the sampler fills up with duplicates

@@ -13,8 +13,8 @@ pytest.importorskip(
     "mmpretrain", reason="mmpretrain is not installed: pip install 'cals-mm[onedl]'"
 )
 
-from cals_mm.cli.devices import prepare_devices
 from cals_mm.core import SampleMultipliers
+from cals_mm.runs.devices import prepare_devices
 from tests.tiny import free_port, train
 from tests.tiny_classifier import MARGIN, tiny_classifier
 from tests.tiny_text import TEST_PER_GROUP, TRAIN_PER_GROUP, VAL_SIZE, tiny_text

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cals_mm import CALSLoss, CRaCLoss
 from cals_mm.functional import margin_violation, penalty_lagrangian
-from cals_mm.functional.regions import boundary_pixels
+from cals_mm.functional._regions import boundary_pixels
 
 SETTINGS = dict(num_classes=4, margin=2.0)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import cals_mm  # noqa: F401, registers the losses
-from cals_mm.logits import logits_and_target
+from cals_mm.frameworks.logits import logits_and_target
 from cals_mm.text import LengthGroupedSampler, TextClassifier, pad_texts
 from cals_mm.text.dataset import EncodedSample
 

@@ -13,9 +13,9 @@ import torch.multiprocessing as mp
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from cals_mm import cli
-from cals_mm.cli.devices import prepare_devices
+from cals_mm import runs
 from cals_mm.core import AugmentedLagrangian
+from cals_mm.runs.devices import prepare_devices
 from cals_mm.text.glove import read_glove
 from cals_mm.text.predict import TextPredictor
 from cals_mm.text.vocabulary import Vocabulary
@@ -250,7 +250,7 @@ def test_malformed_glove_files(tmp_path, lines, message):
 def test_training_with_glove_keeps_its_vectors(tmp_path):
     file = glove(tmp_path / "g.txt", *(f"common{i} " + " ".join([str(i)] * 8) for i in range(9)))
     cfg = tiny_text(tmp_path, steps=2)
-    cli.use_glove(cfg, str(file))
+    runs.use_glove(cfg, str(file))
     runner = train(cfg)
     words = runner.train_dataloader.dataset.metainfo["vocabulary"].split("\n")
     weight = runner.model.backbone.embedding.weight
@@ -267,7 +267,7 @@ def test_training_with_glove_keeps_its_vectors(tmp_path):
 
 def test_glove_argument(tmp_path):
     with pytest.raises(FileNotFoundError, match="--glove .* does not exist"):
-        cli.use_glove(tiny_text(tmp_path), str(tmp_path / "none.txt"))
+        runs.use_glove(tiny_text(tmp_path), str(tmp_path / "none.txt"))
     file = glove(tmp_path / "g.txt", "a 1")
     with pytest.raises(ValueError, match="--glove is for a TextClassifier, not for 'Other'"):
-        cli.use_glove(Config(dict(model=dict(type="Other"))), str(file))
+        runs.use_glove(Config(dict(model=dict(type="Other"))), str(file))

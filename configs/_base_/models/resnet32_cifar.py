@@ -7,7 +7,7 @@ model = dict(
         std=[68.170, 65.392, 70.418],
         to_rgb=False,
     ),
-    backbone=dict(type="cals_mm.classifiers.ThreeStageResNet", depth=32),
+    backbone=dict(type="cals_mm.frameworks.classifiers.ThreeStageResNet", depth=32),
     neck=dict(type="GlobalAveragePooling"),
     head=dict(
         type="LinearClsHead",

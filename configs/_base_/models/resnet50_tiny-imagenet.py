@@ -8,7 +8,7 @@ model = dict(
         to_rgb=True,
     ),
     backbone=dict(type="ResNet_CIFAR", depth=50),
-    neck=dict(type="cals_mm.classifiers.GridAveragePooling", size=2),
+    neck=dict(type="cals_mm.frameworks.classifiers.GridAveragePooling", size=2),
     head=dict(
         type="LinearClsHead",
         num_classes=200,

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from cals_mm.core import LogitScaler
-from cals_mm.folding import fold_
+from cals_mm.posthoc.folding import fold_
+
+from .logit_scaler import LogitScaler
 
 __all__ = ["KEY", "default_name", "folded_checkpoint", "save_new"]
 

@@ -3,7 +3,7 @@ import math
 import torch
 from torch import Tensor
 
-from cals_mm.functional.newton import newton_minimise
+from cals_mm.posthoc.newton import newton_minimise
 
 
 def barrier(point: Tensor) -> tuple[float, Tensor, Tensor]:

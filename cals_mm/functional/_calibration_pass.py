@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .calibration_bins import NUM_CELLS, CalibrationStatistics, bin_index, cell_index
-from .calibration_tiles import LogitSums, samples_at, sum_logits
+from ._calibration_bins import NUM_CELLS, CalibrationStatistics, bin_index, cell_index
+from ._calibration_tiles import LogitSums, samples_at, sum_logits
 
 __all__ = ["calibration_statistics"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .normalisation import check_logits_and_target, inverse, valid_labels
+from ._normalisation import check_logits_and_target, inverse, valid_labels
 
 __all__ = ["Samples", "as_samples"]
 

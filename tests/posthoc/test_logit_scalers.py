@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cals_mm.core import ClassTemperatureScaler, TemperatureScaler, VectorScaler
-from cals_mm.core.logit_scaler import LogitScaler
+from cals_mm.posthoc.logit_scaler import LogitScaler
 
 
 def make(name: str, num_classes: int, **options: float) -> LogitScaler:

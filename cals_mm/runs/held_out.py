@@ -11,7 +11,7 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cals_mm.logits import keep_logits, logits_and_target
+from cals_mm.frameworks.logits import keep_logits, logits_and_target
 
 from .runner import build_runner
 

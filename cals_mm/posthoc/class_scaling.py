@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cals_mm.functional.newton import newton_minimise
+from cals_mm.posthoc.newton import newton_minimise
 
 from .logit_scaler import LogitScaler, Passes
 from .temperature import TemperatureScaler

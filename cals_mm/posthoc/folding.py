@@ -14,7 +14,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cals_mm.core import LogitScaler, VectorScaler
+from .class_scaling import VectorScaler
+from .logit_scaler import LogitScaler
 
 __all__ = ["check_folded", "final_layer", "fold_"]
 

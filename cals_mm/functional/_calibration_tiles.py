@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ._calibration_bins import bin_index, first_bin_end
 from .backends.native import has_native
 from .backends.native_calibration import native_probability_sums
-from .calibration_bins import bin_index, first_bin_end
 
 __all__ = ["LogitSums", "samples_at", "sum_logits"]
 

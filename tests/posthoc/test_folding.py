@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cals_mm.core import TemperatureScaler, VectorScaler
-from cals_mm.folding import check_folded, final_layer, fold_
+from cals_mm.posthoc.folding import check_folded, final_layer, fold_
 
 
 class Pixels(nn.Module):

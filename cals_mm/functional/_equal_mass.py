@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .calibration_bins import cell_edges
+from ._calibration_bins import cell_edges
 
 __all__ = ["EqualMassBins", "EqualMassCuts", "equal_mass_bins", "equal_mass_cuts"]
 

@@ -1,0 +1,19 @@
+"""Calibration of a trained model: scaling of its logits, and what follows from it."""
+
+from .class_scaling import ClassTemperatureScaler, VectorScaler
+from .folding import check_folded, final_layer, fold_
+from .logit_scaler import LogitScaler
+from .margin_suggestion import MarginSuggestion, suggest_margin
+from .temperature import TemperatureScaler
+
+__all__ = [
+    "ClassTemperatureScaler",
+    "LogitScaler",
+    "MarginSuggestion",
+    "TemperatureScaler",
+    "VectorScaler",
+    "check_folded",
+    "final_layer",
+    "fold_",
+    "suggest_margin",
+]
