@@ -103,7 +103,8 @@ def known_flags(script: str) -> frozenset[str]:
 def written_flags() -> frozenset[str]:
     """Every flag that some script defines."""
     scripts = [file for folder in ("tools", "benchmarks") for file in (ROOT / folder).glob("*.py")]
-    scripts += (ROOT / "cals_mm" / "runs").glob("*.py")
+    for room in ("commands", "runs"):
+        scripts += (ROOT / "cals_mm" / room).glob("*.py")
     text = "".join(file.read_text("utf-8") for file in scripts)
     return frozenset(re.findall(r"""["'](--[a-z][\w-]*)["']""", text))
 

@@ -35,6 +35,7 @@ ROOMS = (
     "text",
     "analysis",
     "benchmark",
+    "commands",
 )
 # Rooms that need nothing but torch.
 TORCH_ONLY = ("functional", "posthoc", "core")

@@ -12,6 +12,7 @@ import argparse
 import importlib.util
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 if importlib.util.find_spec("cals_mm") is None:
@@ -32,7 +33,7 @@ from cals_mm.benchmark import (
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,7 +64,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--table-only", action="store_true", help="start nothing; make the table of what is done"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     for name in ("tries", "jobs", "epochs"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -73,8 +74,8 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
     task = TASKS[args.task]
     methods = check_methods(ROOT, task, args.methods)
     if task.needs_data and not args.data_root and not args.table_only:

@@ -12,6 +12,7 @@ import argparse
 import copy
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from cals_mm.posthoc.checkpoint import KEY, default_name, folded_checkpoint, sav
 from cals_mm.posthoc.folding import check_folded, final_layer, fold_
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,7 +64,7 @@ def parse_args() -> argparse.Namespace:
         action="store_true",
         help="accept validation files that are test files too; the figures are optimistic then",
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def check(args: argparse.Namespace, cfg: Config, out: str) -> None:
@@ -167,8 +168,8 @@ def table(before: dict[str, float], after: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
     cfg = runs.load_config(args.config, args.cfg_options)
     if args.data_root:
         runs.set_data_root(cfg, args.data_root)

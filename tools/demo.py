@@ -16,6 +16,7 @@ import argparse
 import importlib.util
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +128,7 @@ class ProgressBar(Hook):
         self.bar.close()
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -140,7 +141,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--epochs", type=int, help="shorter or longer than the config's training")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and augmentation")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def load(method: str, args: argparse.Namespace) -> Config:
@@ -200,8 +201,8 @@ def table(results: dict[str, dict], columns: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
     task = TASKS[args.task]
     began = time.monotonic()
     if args.task == "segmentation":

@@ -1,72 +1,14 @@
-"""Test a checkpoint on the config's test split: task metrics and calibration.
+"""Test a checkpoint on the config's test split. See `cals_mm/commands/test.py`."""
 
-    python tools/test.py configs/cals/deeplabv3_cityscapes.py CHECKPOINT.pth --out metrics.json
-
-A checkpoint of a CALS run can be tested with the config of plain cross entropy and the other way
-round: the multipliers, which only training needs, are then named in the log and left out.
-"""
-
-import argparse
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
 if importlib.util.find_spec("cals_mm") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cals_mm import runs
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    runs.add_common_arguments(parser)
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint file to test")
-    parser.add_argument("--out", metavar="FILE.json", help="write the metrics here as well")
-    parser.add_argument(
-        "--predictions",
-        metavar="FILE.pt",
-        help="write logits and labels here (one label a sample: classifiers)",
-    )
-    return parser.parse_args()
-
-
-def check_out(flag: str, path: str) -> None:
-    """Find out before the test whether its result can be written."""
-    if os.path.isdir(path):
-        raise ValueError(f"{flag} {path!r} is a folder; give the name of a file")
-    runs.check_writable(os.path.dirname(os.path.abspath(path)))
-
-
-def main() -> None:
-    args = parse_args()
-    cfg = runs.load_config(args.config, args.cfg_options)
-    if args.data_root:
-        runs.set_data_root(cfg, args.data_root)
-    runs.check_test_split(cfg)
-    runs.check_checkpoint(args.checkpoint)
-    if args.out:
-        check_out("--out", args.out)
-    if args.predictions:
-        check_out("--predictions", args.predictions)
-        cfg.test_evaluator = [
-            *(cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]),
-            dict(type="PredictionFile", out_file=os.path.abspath(args.predictions)),
-        ]
-    # Below the folder of the training run, whose dumped config must not be replaced.
-    work_dir = args.work_dir or os.path.join(runs.default_work_dir(cfg, args.config), "test")
-    runs.prepare_work_dir(cfg, args.config, work_dir)
-    cfg.load_from = args.checkpoint
-    cfg.resume = False
-    runs.prepare_devices(cfg, args.launcher)
-    with runs.data_explained(cfg, ("test_dataloader",)):
-        metrics = runs.build_runner(cfg).test()
-    if args.out and runs.rank() == 0:
-        runs.write_json(args.out, metrics)
-        print(f"metrics written to {args.out}", flush=True)
-
+from cals_mm.commands.test import main
+from cals_mm.runs import run
 
 if __name__ == "__main__":
-    runs.run(main)
+    run(main)

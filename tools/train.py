@@ -9,6 +9,7 @@ A wrong config, path or value ends in one line and exit code 2; CALS_MM_DEBUG=1 
 import argparse
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cals_mm.config import add_cals, config_difference
 RESUME_NEWEST = "newest"
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +58,7 @@ def parse_args() -> argparse.Namespace:
         help="let --cals learn on a validation set that is the test set too, as in most configs "
         "of the frameworks; results on that test set are then optimistic",
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     given = args.cals_margin is not None or args.cals_adaptive or args.cals_allow_test_data
     if given and not args.cals:
         parser.error("--cals-margin, --cals-adaptive and --cals-allow-test-data need --cals")
@@ -93,8 +94,8 @@ def choose_start(cfg: Config, resume: str | None, work_dir: str) -> None:
         runs.check_checkpoint(cfg.load_from)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
     cfg = runs.load_config(args.config, args.cfg_options)
     if args.data_root:
         runs.set_data_root(cfg, args.data_root)

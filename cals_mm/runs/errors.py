@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .devices import leave_process_group, rank
 
@@ -18,14 +18,18 @@ USER_ERRORS = (ValueError, TypeError, KeyError, OSError, ImportError)
 DEBUG_VARIABLE = "CALS_MM_DEBUG"
 
 
-def run(main: Callable[[], None]) -> None:
-    """Call ``main``; end the process with code 2 and one line if the user's input is at fault.
+def run(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | None = None) -> None:
+    """Call a command; end the process with code 2 and one line if the user's input is at fault.
 
-    ``CALS_MM_DEBUG=1`` in the environment shows the traceback instead. Of several processes only
-    the first one speaks.
+    ``CALS_MM_DEBUG=1`` in the environment shows the traceback as well. Of several processes only
+    the first one prints the line.
+
+    Args:
+        main: The command.
+        argv: Its arguments; None: those of the process.
     """
     try:
-        main()
+        main(argv)
         leave_process_group()
     except KeyboardInterrupt:
         _say("interrupted; --resume continues from the last checkpoint")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from cals_mm import runs
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Arguments of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m cals_mm.text",
@@ -25,17 +26,17 @@ def parse_args() -> argparse.Namespace:
     predict.add_argument("--checkpoint", required=True, metavar="FILE", help="trained checkpoint")
     predict.add_argument("--top", type=int, default=5, metavar="N", help="classes to print")
     predict.add_argument("text", nargs="+", metavar="TEXT", help="a text; - for standard input")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.top < 1:
         parser.error(f"--top is {args.top}: give a number of classes, at least 1")
     return args
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the most probable classes of each text."""
     from .predict import TextPredictor
 
-    args = parse_args()
+    args = parse_args(argv)
     predictor = TextPredictor.from_checkpoint(args.checkpoint)
     texts = [sys.stdin.read() if text == "-" else text for text in args.text]
     width = max(map(len, predictor.classes))
