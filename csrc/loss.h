@@ -19,6 +19,7 @@ typedef struct {
     int64_t pixels; /* samples of an image; ignored where `rows` */
     int rows;       /* the classes of a sample lie side by side, else the pixels of a class */
     int ignores;    /* whether `ignore_index` counts */
+    int relu;       /* the penalty is lambda max(0, h), not PHR */
     int64_t ignore_index;
     double margin;
     double smoothing;

@@ -3,13 +3,14 @@
    With d = max z - z >= 0, S = sum exp(-d) and the violation h = (d - m) / m, the penalty of a
    class is PHR as one line: with c = -m lambda / rho and q = max(m h, c), P' = (q - c) rho / m and
    P = q (lambda + P') / (2 m).  At the cap c, P' is 0 to the last bit; lambda + q rho / m is not.
+   ReLU has c = 0 and P' = lambda where the distance reaches the margin, in the same formula for P.
    The largest logit is in all distances, so its gradient holds the sum of P', shared evenly among
    equal maxima. */
 
 /* Constants of a call, and memory for a block of samples. */
 typedef struct {
     const Loss *loss;
-    REAL *lam, *cap, *slope;          /* per class: P' = slope * (max(d - m, cap) - cap) */
+    REAL *lam, *cap, *slope;          /* per class, see `derivative` */
     REAL *scaled_slope;               /* slope times slope_scale */
     REAL *uniform;                    /* per class: weight of -log p by label smoothing, or NULL */
     REAL uniform_total;
@@ -32,6 +33,13 @@ typedef struct {
 
 static INLINE int NAME(counts)(const Loss *loss, int64_t label) {
     return !(loss->ignores && label == loss->ignore_index);
+}
+
+/* P' by d - m and the same bounded by the cap; `relu` is a constant where this is inlined. */
+static INLINE REAL NAME(derivative)(REAL excess, REAL q, REAL cap, REAL slope, const int relu) {
+    if (relu)
+        return excess >= 0 ? slope : (REAL)0;
+    return slope * (q - cap);
 }
 
 /* What the label alone weighs in the cross entropy. */
@@ -60,7 +68,9 @@ static INLINE REAL NAME(maximum)(const REAL *restrict z, int64_t count) {
 }
 
 /* One sample with its classes side by side. */
-TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums) {
+TARGET static INLINE void NAME(row)(
+    const NAME(Plan) *plan, int64_t sample, Sums *sums, const int relu
+) {
     const Loss *loss = plan->loss;
     const int64_t classes = loss->classes, label = loss->target[sample];
     const REAL *restrict z = (const REAL *)loss->logits + sample * classes;
@@ -87,7 +97,7 @@ TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums)
             part_total += exponential;
             REAL excess = d - margin;
             REAL q = excess < cap[k] ? cap[k] : excess;
-            REAL derivative = slope[k] * (q - cap[k]);
+            REAL derivative = NAME(derivative)(excess, q, cap[k], slope[k], relu);
             part_slopes += derivative;
             part_value += q * (lam[k] + derivative);
             if (d <= 0)
@@ -125,7 +135,8 @@ TARGET static void NAME(row)(const NAME(Plan) *plan, int64_t sample, Sums *sums)
         REAL d = top - z[k];
         REAL excess = d - margin;
         REAL q = excess < cap[k] ? cap[k] : excess;
-        REAL own = e[k] * factor - scaled_slope[k] * (q - cap[k]);
+        REAL derivative = NAME(derivative)(excess, q, cap[k], scaled_slope[k], relu);
+        REAL own = e[k] * factor - derivative;
         e[k] = own + (d == 0 ? share : (REAL)0);
     }
     if (plan->uniform)
@@ -215,8 +226,8 @@ TARGET static void NAME(read_logits)(
 }
 
 /* exp(-d) into the buffer, and all sums over classes. */
-TARGET static void NAME(sum_classes)(
-    const NAME(Plan) *plan, const NAME(Block) *block, NAME(Pixels) *at
+TARGET static INLINE void NAME(sum_classes)(
+    const NAME(Plan) *plan, const NAME(Block) *block, NAME(Pixels) *at, const int relu
 ) {
     const int n = block->pixels;
     const REAL margin = (REAL)plan->loss->margin, farthest = plan->farthest;
@@ -237,7 +248,7 @@ TARGET static void NAME(sum_classes)(
             total[p] += exponential;
             REAL excess = d - margin;
             REAL q = excess < cap ? cap : excess;
-            REAL derivative = slope * (q - cap);
+            REAL derivative = NAME(derivative)(excess, q, cap, slope, relu);
             slopes[p] += derivative;
             value[p] += q * (lam + derivative);
             ties[p] += d == 0 ? (REAL)1 : (REAL)0;
@@ -279,8 +290,9 @@ TARGET static void NAME(finish_pixels)(
     sums->violated += violated;
 }
 
-TARGET static void NAME(write_gradient)(
-    const NAME(Plan) *plan, const NAME(Block) *block, const NAME(Pixels) *at, int masked
+TARGET static INLINE void NAME(write_gradient)(
+    const NAME(Plan) *plan, const NAME(Block) *block, const NAME(Pixels) *at, int masked,
+    const int relu
 ) {
     const Loss *loss = plan->loss;
     const int n = block->pixels;
@@ -295,7 +307,8 @@ TARGET static void NAME(write_gradient)(
             REAL d = at->top[p] - z[p];
             REAL excess = d - margin;
             REAL q = excess < cap ? cap : excess;
-            REAL own = g[p] * at->factor[p] - slope * (q - cap);
+            REAL derivative = NAME(derivative)(excess, q, cap, slope, relu);
+            REAL own = g[p] * at->factor[p] - derivative;
             g[p] = own + (d == 0 ? at->share[p] : (REAL)0);
         }
         if (plan->uniform) {
@@ -320,7 +333,9 @@ TARGET static void NAME(write_gradient)(
     }
 }
 
-TARGET static void NAME(block)(const NAME(Plan) *plan, const NAME(Block) *block, Sums *sums) {
+TARGET static INLINE void NAME(block)(
+    const NAME(Plan) *plan, const NAME(Block) *block, Sums *sums, const int relu
+) {
     NAME(Pixels) at;
     const int count = NAME(read_labels)(plan, block, &at);
     if (count == 0) {
@@ -332,10 +347,10 @@ TARGET static void NAME(block)(const NAME(Plan) *plan, const NAME(Block) *block,
     }
     const int masked = count < block->pixels;
     NAME(read_logits)(block, plan->loss->classes, plan->z, at.top, masked ? at.keep : NULL);
-    NAME(sum_classes)(plan, block, &at);
+    NAME(sum_classes)(plan, block, &at, relu);
     NAME(finish_pixels)(plan, block, &at, sums);
     if (block->gradient)
-        NAME(write_gradient)(plan, block, &at, masked);
+        NAME(write_gradient)(plan, block, &at, masked, relu);
 }
 
 TARGET static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buffer) {
@@ -359,9 +374,9 @@ TARGET static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buff
     const REAL margin = (REAL)loss->margin, slope_scale = (REAL)loss->slope_scale;
 #pragma omp simd
     for (int64_t k = 0; k < classes; k++) {
-        REAL slope = rho[k] / margin;
+        REAL slope = loss->relu ? lam[k] : rho[k] / margin;
         plan->lam[k] = lam[k];
-        plan->cap[k] = -margin * lam[k] / rho[k];
+        plan->cap[k] = loss->relu ? (REAL)0 : -margin * lam[k] / rho[k];
         plan->slope[k] = slope;
         plan->scaled_slope[k] = slope * slope_scale;
     }
@@ -376,6 +391,26 @@ TARGET static int NAME(prepare)(NAME(Plan) *plan, const Loss *loss, int64_t buff
     return 0;
 }
 
+/* The samples of a tile. */
+TARGET static INLINE void NAME(tile)(
+    const NAME(Plan) *plan, int64_t sample, int64_t stop, int by_row, int most, Sums *sums,
+    const int relu
+) {
+    const Loss *loss = plan->loss;
+    while (sample < stop) {
+        if (by_row) {
+            NAME(row)(plan, sample++, sums, relu);
+            continue;
+        }
+        NAME(Block) block = NAME(block_at)(
+            loss->logits, loss->gradient, sample, stop, loss->classes, loss->pixels, loss->rows,
+            most
+        );
+        NAME(block)(plan, &block, sums, relu);
+        sample += block.pixels;
+    }
+}
+
 TARGET static void NAME(loss)(const Loss *loss, Tiles *tiles, Sums *sums) {
     const int64_t classes = loss->classes;
     const int by_row = loss->rows && classes >= FEW_CLASSES;
@@ -387,17 +422,10 @@ TARGET static void NAME(loss)(const Loss *loss, Tiles *tiles, Sums *sums) {
     int64_t sample, stop, number;
     while ((number = next_tile(tiles, &sample, &stop)) >= 0) {
         Sums own = {0, 0, 0}; /* not side by side with those of another thread */
-        while (sample < stop) {
-            if (by_row) {
-                NAME(row)(&plan, sample++, &own);
-                continue;
-            }
-            NAME(Block) block = NAME(block_at)(
-                loss->logits, loss->gradient, sample, stop, classes, loss->pixels, loss->rows, most
-            );
-            NAME(block)(&plan, &block, &own);
-            sample += block.pixels;
-        }
+        if (loss->relu)
+            NAME(tile)(&plan, sample, stop, by_row, most, &own, 1);
+        else
+            NAME(tile)(&plan, sample, stop, by_row, most, &own, 0);
         own.penalty *= 0.5 / loss->margin; /* what was left out of every term */
         sums[number] = own;
     }

@@ -64,7 +64,7 @@ static int whole_loss(const Loss *loss, int64_t samples, int wide, int threads, 
 
 PyDoc_STRVAR(loss_doc,
 "loss(samples, threads, wide, logits, gradient, target, sample_weight, class_weight, multipliers,\n"
-"     rho, classes, pixels, rows, ignores, ignore_index, margin, smoothing, entropy_scale,\n"
+"     rho, classes, pixels, rows, ignores, relu, ignore_index, margin, smoothing, entropy_scale,\n"
 "     slope_scale) -> (entropy, penalty, violated)\n\n"
 "Sums over all samples, not scaled; writes their gradient unless its address is 0.  The arguments\n"
 "from `logits` on are the fields of `Loss` in csrc/loss.h; addresses are those of dense memory.");
@@ -75,9 +75,9 @@ static PyObject *loss(PyObject *module, PyObject *args) {
     unsigned long long logits, gradient, target, sample_weight, class_weight, multipliers, rho;
     int threads, wide;
     if (!PyArg_ParseTuple(
-            args, "LipKKKKKKKLLppLdddd:loss", &samples, &threads, &wide, &logits, &gradient,
+            args, "LipKKKKKKKLLpppLdddd:loss", &samples, &threads, &wide, &logits, &gradient,
             &target, &sample_weight, &class_weight, &multipliers, &rho, &classes, &pixels,
-            &loss.rows, &loss.ignores, &ignore_index, &loss.margin, &loss.smoothing,
+            &loss.rows, &loss.ignores, &loss.relu, &ignore_index, &loss.margin, &loss.smoothing,
             &loss.entropy_scale, &loss.slope_scale))
         return NULL;
     loss.logits = ADDRESS(logits);

@@ -29,11 +29,11 @@ def test_chunked_equals_eager(case, incoming):
 @needs_native
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    cases(dtypes=(torch.float32, torch.float64), max_classes=200, soft=False, kinds=("phr",)),
+    cases(dtypes=(torch.float32, torch.float64), max_classes=200, soft=False, kinds=("phr", "relu")),
     st.sampled_from([1.0, -2.5]),
 )
 def test_native_equals_eager(case, incoming):
-    assert choose_backend(case.logits, case.target, "phr", None) == "native"
+    assert choose_backend(case.logits, case.target, case.options["kind"], None) == "native"
     assert_equals_eager(case, "native", incoming)
 
 
@@ -64,17 +64,18 @@ def test_chunked_equals_eager_over_many_chunks(shape, kind):
 
 
 @needs_native
+@pytest.mark.parametrize("kind", ["phr", "relu"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("shape", [(3, 19, 120, 190), (3, 150, 70, 61), (2, 3000, 17, 9)])
-def test_native_equals_eager_over_many_tiles(shape, layout, dtype):
+def test_native_equals_eager_over_many_tiles(shape, layout, dtype, kind):
     generator = torch.Generator().manual_seed(0)
     num_classes = shape[1]
     logits = (torch.randn(shape, generator=generator) * 6).to(dtype, memory_format=layout)
     target = torch.randint(0, num_classes, (shape[0], *shape[2:]), generator=generator)
     target[:, 10:50] = 255
     target[0, :5, :30] = 255
-    options = {"ignore_index": 255, "label_smoothing": 0.1}
+    options = {"kind": kind, "ignore_index": 255, "label_smoothing": 0.1}
     options["class_weight"] = torch.rand(num_classes, generator=generator)
     options["sample_weight"] = torch.rand(target.shape, generator=generator)
     multipliers, rho = torch.rand(num_classes), torch.rand(num_classes) + 1

@@ -28,7 +28,7 @@ def choose_backend(logits: Tensor, target: Tensor, kind: str, sample_weight: Ten
     """Name of the backend for a loss: 'eager', 'chunked', 'native' or 'triton'.
 
     The environment variable ``CALS_MM_BACKEND`` overrides the choice. What the compiled kernel does
-    not cover (half precision, target probabilities, penalties other than PHR), or the Triton
+    not cover (half precision, target probabilities, the penalties P2 and P3), or the Triton
     kernel (float64, target probabilities), goes to the chunked backend even then.
 
     Raises:

@@ -44,7 +44,7 @@ def covers(logits: Tensor, target: Tensor, kind: str) -> bool:
     """Whether the kernel computes such a loss."""
     return (
         logits.is_cpu
-        and kind == "phr"
+        and kind in ("phr", "relu")
         and logits.dtype in (torch.float32, torch.float64)
         and not target.is_floating_point()
     )
@@ -120,6 +120,7 @@ def native_loss(
         samples // logits.shape[0],
         logits.ndim == 2 or has_class_rows(logits),
         problem.ignore_index is not None,
+        problem.kind == "relu",
         problem.ignore_index or 0,
         problem.margin,
         problem.label_smoothing,
