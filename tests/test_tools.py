@@ -373,25 +373,6 @@ def test_last_checkpoint_survives_a_moved_folder(tmp_path):
     assert runs.find_last_checkpoint(str(tmp_path)) == str(tmp_path / "epoch_2.pth")
 
 
-def test_json_is_plain_and_replaced_at_once(tmp_path):
-    file = tmp_path / "metrics.json"
-    file.write_text("old")
-    values = {
-        "a": np.float32(0.5),
-        "b": torch.tensor([1, 2]),
-        "c": float("nan"),
-        1: (True, None, "x"),
-    }
-    runs.write_json(str(file), values)
-    assert json.loads(file.read_text()) == {
-        "a": 0.5,
-        "b": [1, 2],
-        "c": None,
-        "1": [True, None, "x"],
-    }
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
-
-
 def test_amp_refuses_other_wrappers():
     with pytest.raises(ValueError, match="ApexOptimWrapper"):
         runs.use_mixed_precision(Config({"optim_wrapper": {"type": "ApexOptimWrapper"}}))

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
-from cals_mm import runs
+from cals_mm import files, runs
 from cals_mm.config import with_metric
 from cals_mm.config_losses import type_name
 from cals_mm.core import ClassTemperatureScaler, LogitScaler, TemperatureScaler, VectorScaler
@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(table(before, after), flush=True)
         report.update(before=before, after=after)
     if args.json:
-        runs.write_json(args.json, report)
+        files.write_json(args.json, report)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from cals_mm import files
 from cals_mm.functional import CalibrationStatistics
 from cals_mm.hooks.multiplier_history import STORED_AS
 from cals_mm.metrics._report import VALUES, class_table, values
-from cals_mm.runs import write_bytes
 from cals_mm.visualization import (
     calibration_by_frequency,
     class_error_bars,
@@ -61,7 +61,7 @@ def write_report(
     page = [f"# {title}\n", _figures(split)]
 
     def show(file: str, heading: str, text: str, picture: np.ndarray) -> None:
-        write_bytes(str(folder / f"{file}.png"), png(picture))
+        files.write_bytes(folder / f"{file}.png", png(picture))
         page.append(f"## {heading}\n\n{text}\n\n![{heading}]({file}.png)\n")
 
     show(
@@ -123,7 +123,7 @@ def write_report(
         text = "White: right. Grey: without a label."
         show(f"maps_{number}", f"Maps of {maps.name}", text, picture)
     file = folder / "README.md"
-    write_bytes(str(file), ("\n".join(page)).encode())
+    files.write_text(file, "\n".join(page))
     return file
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cals_mm import files
+
 from .bootstrap import DRAWS, POSITION, difference_interval, resampled_values
 from .campaign import Campaign
 from .tasks import REFERENCE, Column
@@ -70,7 +72,6 @@ def _cached(file: Path) -> Tensor:
             return kept
     predictions: Mapping[str, Tensor] = torch.load(file)
     figures = resampled_values(predictions["logits"], predictions["target"], DRAWS)
-    partial = cache.with_suffix(".partial")
-    torch.save(figures, partial)
-    partial.replace(cache)
+    with files.writing(cache) as stream:
+        torch.save(figures, stream)
     return figures

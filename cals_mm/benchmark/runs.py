@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from cals_mm import runs
+from cals_mm import files, runs
 
 from .records import checkpoint_file, held_out_records, resume_from
 from .settings import Setting
@@ -148,7 +148,7 @@ class Run:
             seconds: Duration since it was started, or gone on with, for the last time.
         """
         marker = {"config": _fingerprint(self.config(), TRAINING), "seconds": round(seconds, 1)}
-        runs.write_json(str(self.folder / MARKER), marker)
+        files.write_json(self.folder / MARKER, marker)
 
     def held_out(self, kind: str) -> dict[str, float]:
         """Held-out figures of the ``'best'`` or the ``'last'`` checkpoint."""
@@ -201,7 +201,7 @@ class Run:
         folder = self.test_folder(kind)
         metrics = _read(folder / "metrics.json")
         marker = {"test": self._test_mark(kind), "metrics": metrics}
-        runs.write_json(str(folder / "tested.json"), marker)
+        files.write_json(folder / "tested.json", marker)
 
     def _test_mark(self, kind: str) -> dict[str, str]:
         return {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cals_mm import runs
+from cals_mm import files
 
 from .table import markdown, results_csv
 
@@ -31,17 +29,6 @@ def write_results(results: Mapping[str, Any], html: str, folder: Path) -> list[P
     stem = "results" if results["checkpoint"] == "best" else f"results-{results['checkpoint']}"
     texts = {".md": markdown(results), ".csv": results_csv(results), ".html": html}
     for suffix, text in texts.items():
-        write_text(folder / f"{stem}{suffix}", text)
-    runs.write_json(str(folder / f"{stem}.json"), results)
+        files.write_text(folder / f"{stem}{suffix}", text)
+    files.write_json(folder / f"{stem}.json", results)
     return [folder / f"{stem}{suffix}" for suffix in (*texts, ".json")]
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a text file that is the old or the complete new one, whenever it is read."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=file.parent, prefix=".text-", delete=False
-    ) as stream:
-        stream.write(text)
-    os.chmod(stream.name, 0o644)
-    os.replace(stream.name, file)

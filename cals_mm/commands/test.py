@@ -12,7 +12,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from cals_mm import runs
+from cals_mm import files, runs
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -63,5 +63,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     with runs.data_explained(cfg, ("test_dataloader",)):
         metrics = runs.build_runner(cfg).test()
     if args.out and runs.rank() == 0:
-        runs.write_json(args.out, metrics)
+        files.write_json(args.out, metrics)
         print(f"metrics written to {args.out}", flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from mmengine.logging import MessageHub, MMLogger, print_log
 from torch import Tensor
 
+from cals_mm import files
 from cals_mm.functional import (
     CalibrationStatistics,
     accuracy,
@@ -86,9 +86,8 @@ def _cell(fraction: Tensor, form: str) -> str:
 
 def save(statistics: CalibrationStatistics, path: str) -> None:
     """Write the sums to a file that is the old or the complete new one, whenever it is read."""
-    partial = f"{path}.partial"
-    torch.save(statistics.to_dict(), partial)
-    os.replace(partial, path)
+    with files.writing(path) as stream:
+        torch.save(statistics.to_dict(), stream)
 
 
 def draw(statistics: CalibrationStatistics, prefix: str) -> None:

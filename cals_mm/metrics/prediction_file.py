@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
+from cals_mm import files
 from cals_mm.frameworks.logits import logits_and_target
 
 __all__ = ["PredictionFile"]
@@ -69,7 +69,6 @@ class PredictionFile(BaseMetric):
             "logits": torch.stack([result["logits"] for result in results]),
             "target": torch.tensor([result["target"] for result in results]),
         }
-        partial = f"{self.out_file}.partial"
-        torch.save(content, partial)
-        os.replace(partial, self.out_file)
+        with files.writing(self.out_file) as stream:
+            torch.save(content, stream)
         return {}

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from cals_mm.posthoc.folding import fold_
+from cals_mm import files
 
+from .folding import fold_
 from .logit_scaler import LogitScaler
 
 __all__ = ["KEY", "default_name", "folded_checkpoint", "save_new"]
@@ -75,13 +76,10 @@ def folded_checkpoint(
 
 
 def save_new(checkpoint: Mapping[str, Any], path: str) -> None:
-    """Write a file that is complete or not there.
+    """Write a checkpoint as a new file, which is complete or not there.
 
     Raises:
-        ValueError: If it exists.
+        ValueError: If the file exists.
     """
-    if os.path.exists(path):
-        raise ValueError(f"{path!r} exists and is not overwritten; name another file")
-    partial = f"{path}.partial"
-    torch.save(dict(checkpoint), partial)
-    os.replace(partial, path)
+    with files.writing(path, overwrite=False) as stream:
+        torch.save(dict(checkpoint), stream)

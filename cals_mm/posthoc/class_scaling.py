@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cals_mm.posthoc.newton import newton_minimise
-
 from .logit_scaler import LogitScaler, Passes
+from .newton import newton_minimise
 from .temperature import TemperatureScaler
 
 __all__ = ["ClassTemperatureScaler", "VectorScaler"]

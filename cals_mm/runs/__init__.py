@@ -17,14 +17,7 @@ from .held_out import (
 from .precision import use_mixed_precision
 from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
-from .work_dir import (
-    check_writable,
-    default_work_dir,
-    prepare_work_dir,
-    refuse_to_overwrite,
-    write_bytes,
-    write_json,
-)
+from .work_dir import check_writable, default_work_dir, prepare_work_dir, refuse_to_overwrite
 
 __all__ = [
     "add_common_arguments",
@@ -52,6 +45,4 @@ __all__ = [
     "trained_runner",
     "use_glove",
     "use_mixed_precision",
-    "write_bytes",
-    "write_json",
 ]

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import tempfile
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
-__all__ = [
-    "check_writable",
-    "default_work_dir",
-    "prepare_work_dir",
-    "refuse_to_overwrite",
-    "write_bytes",
-    "write_json",
-]
+from cals_mm import files
+
+__all__ = ["check_writable", "default_work_dir", "prepare_work_dir", "refuse_to_overwrite"]
 
 
 def default_work_dir(cfg: Config, config_file: str) -> str:
@@ -43,11 +34,13 @@ def prepare_work_dir(cfg: Config, config_file: str, work_dir: str | None) -> str
 
 
 def check_writable(folder: str) -> None:
-    """Try it: permission bits say nothing to root, on full disks and on read-only mounts."""
+    """Make a folder where missing, and try to write to it.
+
+    Raises:
+        ValueError: If it cannot be made or written.
+    """
     try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
-            pass
+        files.probe(folder)
     except OSError as error:
         raise ValueError(
             f"cannot write to {folder!r} ({error.strerror}); choose another folder by --work-dir"
@@ -70,34 +63,3 @@ def refuse_to_overwrite(work_dir: str, cure: str) -> None:
             f"{work_dir!r} holds checkpoints of another run ({found[-1].name}); {cure}, or choose "
             "another folder by --work-dir"
         )
-
-
-def write_json(path: str, values: Any) -> None:
-    """Write a JSON file that is either the old or the complete new one, whenever it is read.
-
-    NaN and infinite numbers, which JSON has no word for, become null; arrays become lists.
-    """
-    text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False) + "\n"
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: str, content: bytes) -> None:
-    """Write a file that is either the old or the complete new one, whenever it is read."""
-    folder = os.path.dirname(os.path.abspath(path))
-    check_writable(folder)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".partial-", delete=False) as stream:
-        stream.write(content)
-    os.chmod(stream.name, 0o644)  # temporary files are private to their owner
-    os.replace(stream.name, path)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):  # numpy and torch, arrays and scalars
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

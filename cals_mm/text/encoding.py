@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from cals_mm import files
 
 from .vocabulary import Vocabulary
 
@@ -136,30 +136,21 @@ def cache_folder(data_root: str | Path) -> Path:
         # What was made read-only is meant so, also where root could write.
         if not beside.parent.stat().st_mode & 0o222:
             return elsewhere
-        beside.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=beside, prefix=".writable-"):
-            return beside
+        files.probe(beside)
     except OSError:
         return elsewhere
+    return beside
 
 
 def _save(corpus: EncodedCorpus, file: Path) -> None:
-    """Write a file that is complete whenever it is there."""
     arrays = {"vocabulary": _as_bytes(corpus.vocabulary.words)}
     for split, texts in corpus.splits.items():
         arrays[f"{split}_ids"] = texts.ids
         arrays[f"{split}_offsets"] = texts.offsets
         arrays[f"{split}_labels"] = texts.labels
         arrays[f"{split}_names"] = _as_bytes(texts.names)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".encoded-", delete=False) as stream:
-        try:
-            np.savez(stream, allow_pickle=False, **arrays)
-        except BaseException:
-            os.unlink(stream.name)
-            raise
-    os.chmod(stream.name, 0o644)  # temporary files are private to their owner
-    os.replace(stream.name, file)
+    with files.writing(file) as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def _load(file: Path) -> EncodedCorpus:

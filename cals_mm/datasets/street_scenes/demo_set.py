@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,8 @@ from pathlib import Path
 
 import cv2
 from tqdm import tqdm
+
+from cals_mm.files import new_folder
 
 from ..cityscapes_layout import IMAGE_SUFFIX, LABEL_SUFFIX
 from .scene import PERIOD, SPLIT_CITIES, city_of, render_scene
@@ -157,27 +157,22 @@ def _paths(root: Path, spec: DemoSpec) -> Iterator[tuple[str, int, Path, Path]]:
 
 
 def _make(root: Path, spec: DemoSpec, progress: bool) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.partial-", dir=root.parent))
     try:
-        partial.chmod(0o755)  # mkdtemp makes it private; the data may be shared
-        jobs = tqdm(
-            list(_paths(partial, spec)), desc="demo data", unit="image", disable=not progress
-        )
-        for split, index, image_path, label_path in jobs:
-            image, label = render_scene(spec.seed, split, index, spec.height)
-            for path, pixels in ((image_path, image[..., ::-1]), (label_path, label)):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-        (partial / MANIFEST).write_text(json.dumps(spec.manifest(), indent=2) + "\n")
-        try:
-            partial.rename(root)
-        except OSError:
-            # Where the lock does not reach (some network file systems), another process may have
-            # been first: its files are the same.
-            if not _is_present(root, spec):
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        with new_folder(root) as partial:
+            jobs = tqdm(
+                list(_paths(partial, spec)), desc="demo data", unit="image", disable=not progress
+            )
+            for split, index, image_path, label_path in jobs:
+                image, label = render_scene(spec.seed, split, index, spec.height)
+                for path, pixels in ((image_path, image[..., ::-1]), (label_path, label)):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+            (partial / MANIFEST).write_text(json.dumps(spec.manifest(), indent=2) + "\n")
+    except OSError:
+        # Where the lock does not reach (some network file systems), another process may have
+        # been first: its files are the same.
+        if not _is_present(root, spec):
+            raise
 
 
 @contextmanager

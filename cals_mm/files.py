@@ -1,0 +1,147 @@
+"""Files and folders that are complete whenever they are there.
+
+What is written goes into a hidden neighbour first, ``.partial-*``, which takes the final name when
+it is complete. Whoever reads at any time finds the old content or the new one, never a part. If
+writing fails, the neighbour is removed; only a process that is killed leaves it behind, and nobody
+reads it. Permissions are those that the umask gives to any new file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["new_folder", "probe", "write_bytes", "write_json", "write_text", "writing"]
+
+
+@contextmanager
+def writing(path: str | os.PathLike, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
+    """Open a binary file that takes its name when the block has ended.
+
+    Args:
+        path: The file; missing parent folders are made.
+        overwrite: Replace a file of that name. Otherwise it is refused, also where it appears
+            while the block runs.
+
+    Yields:
+        The stream to write to.
+
+    Raises:
+        ValueError: If the file exists and ``overwrite`` is False.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with writing(f"{folder}/numbers.txt") as stream:
+        ...         _ = stream.write(b"1 2 3")
+        ...         before = os.path.exists(f"{folder}/numbers.txt")
+        ...     before, os.listdir(folder)
+        (False, ['numbers.txt'])
+    """
+    path = Path(path)
+    if not overwrite and os.path.lexists(path):
+        raise _exists(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{secrets.token_hex(8)}")
+    try:
+        with partial.open("xb") as stream:
+            yield stream
+        if overwrite:
+            partial.replace(path)
+        else:
+            _name_if_free(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike, content: bytes, *, overwrite: bool = True) -> None:
+    """Write bytes by :func:`writing`."""
+    with writing(path, overwrite=overwrite) as stream:
+        stream.write(content)
+
+
+def write_text(path: str | os.PathLike, text: str, *, overwrite: bool = True) -> None:
+    """Write text in UTF-8 by :func:`writing`; line ends stay as they are."""
+    write_bytes(path, text.encode(), overwrite=overwrite)
+
+
+def write_json(path: str | os.PathLike, values: Any, *, overwrite: bool = True) -> None:
+    """Write JSON by :func:`writing`.
+
+    NaN and infinite numbers, which JSON cannot express, become null; arrays and tensors become
+    lists, keys and unknown objects strings.
+    """
+    text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_text(path, text, overwrite=overwrite)
+
+
+@contextmanager
+def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Make a folder that takes its name when the block has ended.
+
+    Args:
+        path: The folder; its parent must exist. An empty folder of that name is replaced.
+
+    Yields:
+        The folder to fill, under another name.
+
+    Raises:
+        OSError: If it cannot be made, or ``path`` is not empty at the end.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(8)}")
+    partial.mkdir()
+    try:
+        yield partial
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def probe(folder: str | os.PathLike) -> None:
+    """Make a folder where missing, and a file in it that is removed at once.
+
+    Permission bits say nothing to root, on full disks and on read-only mounts, so it is tried.
+
+    Raises:
+        OSError: If either cannot be made.
+    """
+    os.makedirs(folder, exist_ok=True)
+    file = Path(folder, f".writable-{secrets.token_hex(8)}")
+    file.touch(exist_ok=False)
+    file.unlink()
+
+
+def _name_if_free(partial: Path, path: Path) -> None:
+    """Give a file its name unless that is taken by now."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError:  # a file system without hard links
+        if os.path.lexists(path):
+            raise _exists(path) from None
+        partial.replace(path)
+
+
+def _exists(path: Path) -> ValueError:
+    return ValueError(f"{str(path)!r} exists and is not overwritten; name another file")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy and torch, arrays and scalars
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

@@ -1,0 +1,116 @@
+"""Files are old or new whenever they are read, and nothing is left where writing fails."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cals_mm import files
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_the_old_one_until_it_is_complete(tmp_path):
+    file = tmp_path / "new" / "x.bin"
+    files.write_bytes(file, b"old")
+    with files.writing(file) as stream:
+        stream.write(b"new")
+        stream.flush()
+        assert file.read_bytes() == b"old"
+    assert file.read_bytes() == b"new"
+    assert names(file.parent) == ["x.bin"]
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_failure_leaves_nothing(tmp_path, overwrite):
+    file = tmp_path / "x.bin"
+    if overwrite:
+        file.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), files.writing(file, overwrite=overwrite) as stream:
+        stream.write(b"half")
+        raise KeyboardInterrupt
+    assert names(tmp_path) == (["x.bin"] if overwrite else [])
+    assert not overwrite or file.read_bytes() == b"old"
+
+
+def refuse_links(*paths: object) -> None:
+    raise PermissionError("no hard links here")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_nothing_is_overwritten_where_that_is_refused(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", refuse_links)
+    file = tmp_path / "x.bin"
+    files.write_bytes(file, b"mine", overwrite=False)
+    with pytest.raises(ValueError, match=r"x\.bin' exists and is not overwritten"):
+        files.write_bytes(file, b"other", overwrite=False)
+    late = tmp_path / "late.bin"
+    with (
+        pytest.raises(ValueError, match=r"late\.bin' exists"),
+        files.writing(late, overwrite=False) as stream,
+    ):
+        stream.write(b"other")
+        late.write_bytes(b"mine")  # another process is faster
+    assert file.read_bytes() == late.read_bytes() == b"mine"
+    assert names(tmp_path) == ["late.bin", "x.bin"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_permissions_are_those_of_any_new_file(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        files.write_text(tmp_path / "x", "é\n")
+        with files.new_folder(tmp_path / "folder"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o666 & ~umask
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o777 & ~umask
+    assert (tmp_path / "x").read_bytes() == "é\n".encode()
+
+
+def test_json_is_plain(tmp_path):
+    file = tmp_path / "metrics.json"
+    file.write_text("old")
+    values = {
+        "a": np.float32(0.5),
+        "b": torch.tensor([1, 2]),
+        "c": float("nan"),
+        1: (True, None, "x"),
+    }
+    files.write_json(file, values)
+    assert json.loads(file.read_text()) == {
+        "a": 0.5,
+        "b": [1, 2],
+        "c": None,
+        "1": [True, None, "x"],
+    }
+    assert names(tmp_path) == ["metrics.json"]
+
+
+def test_a_folder_has_its_name_only_when_it_is_complete(tmp_path):
+    root = tmp_path / "set"
+    with files.new_folder(root) as folder:
+        (folder / "a").write_text("1")
+        assert not root.exists()
+    assert names(root) == ["a"]
+    with pytest.raises(OSError), files.new_folder(root) as folder:
+        (folder / "a").write_text("2")
+    with pytest.raises(KeyboardInterrupt), files.new_folder(tmp_path / "other") as folder:
+        raise KeyboardInterrupt
+    assert names(tmp_path) == ["set"]
+    assert (root / "a").read_text() == "1"
+
+
+def test_probing_a_folder_leaves_only_the_folder(tmp_path):
+    files.probe(tmp_path / "a" / "b")
+    assert names(tmp_path / "a" / "b") == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        files.probe(tmp_path / "file" / "b")
