@@ -18,8 +18,11 @@ import torch
 from _timing import alternate, extra_mib, in_fresh_process, median_ratio, milliseconds, table
 from torch import Tensor
 
-from cals_mm.functional import CalibrationStatistics, calibration_statistics
-from cals_mm.metrics._report import values
+from cals_mm.functional import (
+    CalibrationStatistics,
+    calibration_statistics,
+    calibration_values,
+)
 
 BINS = 15
 SAMPLES = (50_000, 1000)
@@ -48,7 +51,7 @@ def ours(
         total.merge_(
             calibration_statistics(logits, target, num_bins=BINS, ignore_index=ignore_index)
         )
-    return values(total)
+    return calibration_values(total)
 
 
 def torchmetrics_ece(

@@ -30,19 +30,16 @@ from tqdm import tqdm
 
 from cals_mm import runs
 from cals_mm.datasets.street_scenes import make_demo_set
-from cals_mm.functional import CalibrationStatistics
+from cals_mm.functional import CALIBRATION_VALUES, CalibrationStatistics
 from cals_mm.visualization import compare_reliability, save_image
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = {"CE": "ce", "CALS": "cals"}
 # Keys of the metrics and their headings.
 CALIBRATION = {
-    "calibration/ECE": "ECE %",
-    "calibration/gap": "conf - acc %",
-    "calibration/aECE": "adaptive ECE %",
-    "calibration/cwECE": "classwise ECE %",
-    "calibration/NLL": "NLL",
-    "calibration/Brier": "Brier",
+    f"calibration/{value.name}": value.heading
+    for value in CALIBRATION_VALUES.values()
+    if value.compared
 }
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from cals_mm import files
-from cals_mm.functional import CalibrationStatistics
+from cals_mm.functional import CALIBRATION_VALUES, CalibrationStatistics
 from cals_mm.hooks.multiplier_history import STORED_AS
-from cals_mm.metrics._report import VALUES, class_table, values
+from cals_mm.metrics import class_table
 from cals_mm.visualization import (
     calibration_by_frequency,
     class_error_bars,
@@ -130,13 +130,14 @@ def write_report(
 def _figures(split: SplitStatistics) -> str:
     """Table of all metrics, a row for each region."""
     rows = {"all": split.overall, "boundary": split.boundary, "interior": split.interior}
-    lines = ["| | " + " | ".join(["samples", *VALUES]) + " |", "| --- " * (len(VALUES) + 2) + "|"]
+    values = CALIBRATION_VALUES.values()
+    heads = ["samples", *(value.heading for value in values)]
+    lines = ["| | " + " | ".join(heads) + " |", "| --- " * (len(heads) + 1) + "|"]
     for name, sums in rows.items():
         if sums is not None:
-            cells = [f"{value:.4g}" for value in values(sums).tolist()]
+            cells = [f"{float(value(sums)):.{value.digits}f}" for value in values]
             lines.append(f"| {name} | " + " | ".join([str(sums.count), *cells]) + " |")
-    note = "Percent, but NLL in nats and Brier raw; gap is mean confidence minus accuracy."
-    return "\n".join(lines) + f"\n\n{note}\n"
+    return "\n".join(lines) + "\n"
 
 
 def _share(part: CalibrationStatistics, whole: CalibrationStatistics) -> str:

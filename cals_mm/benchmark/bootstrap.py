@@ -18,8 +18,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from cals_mm.functional import calibration_statistics
-from cals_mm.metrics._report import VALUES, values
+from cals_mm.functional import CALIBRATION_VALUES, calibration_statistics, calibration_values
 
 __all__ = ["DRAWS", "Interval", "chance_of_one_sign", "difference_interval", "resampled_values"]
 
@@ -119,10 +118,12 @@ def resampled_values(logits: Tensor, target: Tensor, draws: int = DRAWS) -> Tens
         draws: Number of resampled splits, D.
 
     Returns:
-        (D, len(VALUES)) float64, in the units of ``CalibrationMetric``.
+        (D, len(CALIBRATION_VALUES)) float64, in the order and units of the table.
     """
     indices = _indices(len(target), draws)
-    return torch.stack([values(calibration_statistics(logits[i], target[i])) for i in indices])
+    return torch.stack(
+        [calibration_values(calibration_statistics(logits[i], target[i])) for i in indices]
+    )
 
 
 def _indices(num_samples: int, draws: int) -> Iterator[Tensor]:
@@ -137,6 +138,6 @@ def _ends(draws: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-POSITION = {f"calibration/{name}": index for index, name in enumerate(VALUES)}
+POSITION = {f"calibration/{name}": index for index, name in enumerate(CALIBRATION_VALUES)}
 """Column of :func:`resampled_values` of each metric."""
 POSITION["accuracy/top1"] = POSITION["calibration/accuracy"]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cals_mm import files
+from cals_mm.functional import CALIBRATION_VALUES
 
 from .bootstrap import DRAWS, POSITION, difference_interval, resampled_values
 from .campaign import Campaign
@@ -68,7 +69,7 @@ def _cached(file: Path) -> Tensor:
     cache = file.with_name("resampled.pt")
     if cache.is_file() and cache.stat().st_mtime_ns >= file.stat().st_mtime_ns:
         kept: Tensor = torch.load(cache)
-        if len(kept) == DRAWS:
+        if kept.shape == (DRAWS, len(CALIBRATION_VALUES)):
             return kept
     predictions: Mapping[str, Tensor] = torch.load(file)
     figures = resampled_values(predictions["logits"], predictions["target"], DRAWS)

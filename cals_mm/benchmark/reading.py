@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cals_mm.functional import CALIBRATION_VALUES
+
 from .bootstrap import chance_of_one_sign
 
 __all__ = [
@@ -21,13 +23,9 @@ __all__ = [
 BETTER, WORSE = "▲", "▼"
 
 GLOSSARY = {
-    "ECE": "expected calibration error: by how much confidence and accuracy differ, on average "
-    "over 15 bins of confidence. Adaptive: bins of equal numbers of samples. Classwise: of the "
-    "probability of every class, not of the predicted one alone.",
-    "conf − acc": "mean confidence minus accuracy. Above 0 the model is over-confident; the sign "
-    "shows what the ECE hides.",
-    "NLL, Brier": "proper scores: lower only where the probabilities are better, by accuracy or "
-    "by calibration.",
+    value.heading.removesuffix(" %"): value.meaning
+    for value in CALIBRATION_VALUES.values()
+    if value.compared
 }
 """What the columns mean."""
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cals_mm.functional import CALIBRATION_VALUES
+
 __all__ = ["REFERENCE", "TASKS", "Column", "Task", "check_methods", "methods_with_config"]
 
 REFERENCE = "ce"
@@ -59,13 +61,10 @@ class Task:
         return (self.main, *self.more, *CALIBRATION)
 
 
-CALIBRATION = (
-    Column("calibration/ECE", "ECE %", "lower"),
-    Column("calibration/aECE", "adaptive ECE %", "lower"),
-    Column("calibration/cwECE", "classwise ECE %", "lower"),
-    Column("calibration/gap", "conf − acc %", "zero"),
-    Column("calibration/NLL", "NLL", "lower", 3),
-    Column("calibration/Brier", "Brier", "lower", 4),
+CALIBRATION = tuple(
+    Column(f"calibration/{value.name}", value.heading, value.better, value.digits)
+    for value in CALIBRATION_VALUES.values()
+    if value.compared and value.better
 )
 _MIOU = Column("mIoU", "mIoU %", "higher")
 _ACCURACY = Column("accuracy/top1", "accuracy %", "higher")

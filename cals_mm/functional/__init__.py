@@ -5,31 +5,36 @@ from ._calibration_pass import calibration_statistics
 from .acls import acls_penalty
 from .brier import brier_loss
 from .calibration import (
-    ClassCalibration,
-    ReliabilityCurve,
     accuracy,
     adaptive_calibration_error,
     brier_score,
     calibration_gap,
-    class_calibration,
     classwise_calibration_error,
     expected_calibration_error,
     maximum_calibration_error,
     mean_confidence,
     negative_log_likelihood,
-    reliability_curve,
 )
+from .calibration_values import CALIBRATION_VALUES, CalibrationValue, calibration_values
 from .cals_loss import LossParts, cals_loss
 from .entropy import entropy_penalty_loss
 from .focal import focal_loss
 from .mmce import maximum_mean_calibration_error
 from .pairwise import binary_discrimination, binary_exclusion
 from .penalty import PENALTIES, penalty_lagrangian
+from .reliability import (
+    ClassCalibration,
+    ReliabilityCurve,
+    class_calibration,
+    reliability_curve,
+)
 from .violation import margin_violation
 
 __all__ = [
+    "CALIBRATION_VALUES",
     "PENALTIES",
     "CalibrationStatistics",
+    "CalibrationValue",
     "ClassCalibration",
     "LossParts",
     "ReliabilityCurve",
@@ -42,6 +47,7 @@ __all__ = [
     "brier_score",
     "calibration_gap",
     "calibration_statistics",
+    "calibration_values",
     "cals_loss",
     "class_calibration",
     "classwise_calibration_error",

@@ -2,61 +2,31 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, get_args, overload
 
 import torch
 from torch import Tensor
 
-from ._calibration_bins import CalibrationStatistics, bin_edges, cell_edges
+from ._calibration_bins import CalibrationStatistics, cell_edges
 from ._equal_mass import equal_mass_cuts
 
 __all__ = [
-    "ClassCalibration",
-    "ReliabilityCurve",
     "accuracy",
     "adaptive_calibration_error",
     "brier_score",
     "calibration_gap",
-    "class_calibration",
     "classwise_calibration_error",
     "expected_calibration_error",
     "maximum_calibration_error",
     "mean_confidence",
     "negative_log_likelihood",
-    "reliability_curve",
 ]
 
-NORMS = ("l1", "l2", "max")
+Norm = Literal["l1", "l2", "max"]
+NORMS: tuple[Norm, ...] = get_args(Norm)
 
 
-class ReliabilityCurve(NamedTuple):
-    """What a reliability diagram shows, per bin of the confidence."""
-
-    edges: Tensor
-    """Edges of the bins, (bins + 1,) float64."""
-    samples: Tensor
-    """Samples, (bins,) int64."""
-    confidence: Tensor
-    """Mean confidence, (bins,) float64; NaN where a bin is empty."""
-    accuracy: Tensor
-    """Share of correct predictions, (bins,) float64; NaN where a bin is empty."""
-
-
-class ClassCalibration(NamedTuple):
-    """Calibration of each class, (K,); NaN where there is no sample to take it over."""
-
-    samples: Tensor
-    """Samples with this label, int64."""
-    accuracy: Tensor
-    """Share of them that were predicted right."""
-    gap: Tensor
-    """Mean probability of this class minus its frequency, where the former exceeds 1/2 and the
-    class is predicted; > 0 is over-confident."""
-    error: Tensor
-    """Expected calibration error of this class's probability (one against the rest)."""
-
-
-def expected_calibration_error(statistics: CalibrationStatistics, norm: str = "l1") -> Tensor:
+def expected_calibration_error(statistics: CalibrationStatistics, norm: Norm = "l1") -> Tensor:
     r"""Expected calibration error over equal-width bins (a, b] of the confidence.
 
     .. math:: ECE = \sum_b \frac{n_b}{N} |conf_b - acc_b|
@@ -98,6 +68,18 @@ def expected_calibration_error(statistics: CalibrationStatistics, norm: str = "l
 def maximum_calibration_error(statistics: CalibrationStatistics) -> Tensor:
     """Largest difference of confidence and accuracy of a bin: ``norm='max'``."""
     return expected_calibration_error(statistics, norm="max")
+
+
+@overload
+def adaptive_calibration_error(
+    statistics: CalibrationStatistics, return_bound: Literal[False] = False
+) -> Tensor: ...
+
+
+@overload
+def adaptive_calibration_error(
+    statistics: CalibrationStatistics, return_bound: Literal[True]
+) -> tuple[Tensor, Tensor]: ...
 
 
 def adaptive_calibration_error(
@@ -155,7 +137,7 @@ def adaptive_calibration_error(
 
 
 def classwise_calibration_error(
-    statistics: CalibrationStatistics, reduction: str = "mean"
+    statistics: CalibrationStatistics, reduction: Literal["mean", "none"] = "mean"
 ) -> Tensor:
     r"""Calibration error of each class's probability against the frequency of that class.
 
@@ -207,31 +189,6 @@ def mean_confidence(statistics: CalibrationStatistics) -> Tensor:
 def calibration_gap(statistics: CalibrationStatistics) -> Tensor:
     """Mean confidence minus accuracy, signed: > 0 is over-confident, < 0 under-confident."""
     return mean_confidence(statistics) - accuracy(statistics)
-
-
-def reliability_curve(statistics: CalibrationStatistics) -> ReliabilityCurve:
-    """Accuracy and mean confidence per bin, for a reliability diagram."""
-    count = statistics.bin_count
-    device = count.device
-    return ReliabilityCurve(
-        bin_edges(statistics.num_bins, torch.float64, device),
-        count,
-        statistics.bin_confidence / count,
-        statistics.bin_correct / count.double(),
-    )
-
-
-def class_calibration(statistics: CalibrationStatistics) -> ClassCalibration:
-    """Accuracy, signed gap and calibration error of each class."""
-    count = statistics.class_positive.sum(1)
-    sure = slice((statistics.num_bins + 1) // 2, None)  # the bins from 1/2 on
-    difference = (statistics.class_probability - statistics.class_positive)[:, sure].sum(1)
-    return ClassCalibration(
-        count,
-        statistics.class_correct / count.double(),
-        difference / statistics.class_count[:, sure].sum(1),
-        classwise_calibration_error(statistics, reduction="none"),
-    )
 
 
 def _mean(total: Tensor, statistics: CalibrationStatistics) -> Tensor:

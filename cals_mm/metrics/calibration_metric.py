@@ -13,9 +13,15 @@ from mmengine.registry import METRICS
 from torch import Tensor
 
 from cals_mm.frameworks.logits import logits_and_target
-from cals_mm.functional import CalibrationStatistics, calibration_statistics
+from cals_mm.functional import (
+    CALIBRATION_VALUES,
+    CalibrationStatistics,
+    calibration_statistics,
+    calibration_values,
+)
 
-from ._report import VALUES, class_table, draw, sample_name, save, values, warn
+from ._report import draw, sample_name, save, warn
+from .class_table import class_table
 
 __all__ = ["CalibrationMetric"]
 
@@ -96,7 +102,7 @@ class CalibrationMetric(BaseMetric):
 
     def _reset(self) -> None:
         self._sums: CalibrationStatistics | None = None
-        self._image_values = torch.zeros(len(VALUES), dtype=torch.float64)
+        self._image_values = torch.zeros(len(CALIBRATION_VALUES), dtype=torch.float64)
         self._num_images = 0
         self._last: CalibrationStatistics | None = None
         self._seen = 0
@@ -179,7 +185,7 @@ class CalibrationMetric(BaseMetric):
 
     def _add(self, statistics: CalibrationStatistics) -> None:
         if self.aggregate == "image" and statistics.count:
-            self._image_values += values(statistics).cpu()
+            self._image_values += calibration_values(statistics).cpu()
             self._num_images += 1
         if self._sums is None:
             self._sums = statistics
@@ -224,20 +230,20 @@ class CalibrationMetric(BaseMetric):
         sums = torch.cat([sums, self._image_values])
         all_reduce(counts)
         all_reduce(sums)
-        statistics.unpack_(counts[:-1], sums[: -len(VALUES)])
-        return statistics, sums[-len(VALUES) :], int(counts[-1])
+        statistics.unpack_(counts[:-1], sums[: -len(CALIBRATION_VALUES)])
+        return statistics, sums[-len(CALIBRATION_VALUES) :], int(counts[-1])
 
     def _values(
         self, statistics: CalibrationStatistics, image_values: Tensor, num_images: int
     ) -> dict[str, float]:
         if not statistics.count:
             warn("CalibrationMetric has seen no valid sample: its values are NaN")
-            result = torch.full((len(VALUES),), float("nan"), dtype=torch.float64)
+            result = torch.full((len(CALIBRATION_VALUES),), float("nan"), dtype=torch.float64)
         elif self.aggregate == "image":
             result = image_values / num_images
         else:
-            result = values(statistics)
-        metrics = dict(zip(VALUES, result.tolist(), strict=True))
+            result = calibration_values(statistics)
+        metrics = dict(zip(CALIBRATION_VALUES, result.tolist(), strict=True))
         nonfinite = int(statistics.nonfinite)
         if nonfinite:
             warn(f"{nonfinite} samples with NaN or infinite logits are left out of calibration")

@@ -13,8 +13,7 @@ from cals_mm.benchmark.bootstrap import (
     difference_interval,
     resampled_values,
 )
-from cals_mm.functional import calibration_statistics
-from cals_mm.metrics._report import VALUES, values
+from cals_mm.functional import CALIBRATION_VALUES, calibration_statistics, calibration_values
 
 
 def test_three_seeds_give_the_range_of_the_differences():
@@ -105,8 +104,8 @@ def test_resampled_figures():
     logits = torch.randn(300, 4, generator=generator)
     target = torch.randint(4, (300,), generator=generator)
     draws = resampled_values(logits, target, draws=200)
-    assert draws.shape == (200, len(VALUES))
-    whole = values(calibration_statistics(logits, target))
+    assert draws.shape == (200, len(CALIBRATION_VALUES))
+    whole = calibration_values(calibration_statistics(logits, target))
     nll = torch.nn.functional.cross_entropy(logits, target, reduction="none")
     column = draws[:, POSITION["calibration/NLL"]]
     assert float(column.mean()) == pytest.approx(float(nll.mean()), abs=0.02)

@@ -5,6 +5,8 @@ import io
 
 from cals_mm.benchmark import collect, write_results
 from cals_mm.benchmark.table import markdown, results_csv
+from cals_mm.benchmark.tasks import CALIBRATION
+from cals_mm.functional import CALIBRATION_VALUES
 
 from .workshop import a_campaign, make_project
 
@@ -49,3 +51,10 @@ def test_files_of_both_checkpoints(tmp_path):
     names = [file.name for file in write_results(last, "<p>", tmp_path / "out")]
     suffixes = (".md", ".csv", ".html", ".json")
     assert names == [f"results-last{suffix}" for suffix in suffixes]
+
+
+def test_the_columns_of_the_benchmark_are_those_to_be_compared():
+    compared = [value for value in CALIBRATION_VALUES.values() if value.compared]
+    assert [(c.key, c.heading, c.better, c.digits) for c in CALIBRATION] == [
+        (f"calibration/{v.name}", v.heading, v.better, v.digits) for v in compared
+    ]

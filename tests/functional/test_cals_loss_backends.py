@@ -29,7 +29,9 @@ def test_chunked_equals_eager(case, incoming):
 @needs_native
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    cases(dtypes=(torch.float32, torch.float64), max_classes=200, soft=False, kinds=("phr", "relu")),
+    cases(
+        dtypes=(torch.float32, torch.float64), max_classes=200, soft=False, kinds=("phr", "relu")
+    ),
     st.sampled_from([1.0, -2.5]),
 )
 def test_native_equals_eager(case, incoming):
