@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.registry import DATASETS
@@ -18,17 +18,25 @@ def shared_files(runner: Runner) -> int:
     Data sets that do not name their files, and test sets that are missing on this machine, count
     as different.
     """
-    test = runner._test_dataloader
-    if test is None:
+    if runner._test_dataloader is None:
         return 0
-    dataset = test["dataset"] if isinstance(test, dict) else test.dataset
-    if isinstance(dataset, dict):
-        try:
-            dataset = DATASETS.build(dataset)
-        except (OSError, ValueError, KeyError):
-            # A test set that cannot be read now will say so when it is tested on.
-            return 0
-    return len(set(_files(runner.val_dataloader.dataset)) & set(_files(dataset)))
+    try:
+        return len(set(_files(runner.val_dataloader.dataset)) & set(_files(_test_set(runner))))
+    except Exception as error:
+        # Data sets of any project raise anything for a folder, a list or a package that is not
+        # there; what is wrong with the test set is said when it is tested on.
+        reason = " ".join(str(error).split())
+        runner.logger.warning(
+            "the test set cannot be read now, so whether it shares files with the validation set "
+            f"is not known ({type(error).__name__}: {reason})"
+        )
+        return 0
+
+
+def _test_set(runner: Runner) -> Any:
+    loader = runner._test_dataloader
+    dataset = loader["dataset"] if isinstance(loader, Mapping) else loader.dataset
+    return DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
 
 
 def _files(dataset: Any) -> Iterator[str]:

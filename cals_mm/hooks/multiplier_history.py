@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import Tensor
 
+from cals_mm.frameworks.reporting import never_fatal, unique_names
 from cals_mm.losses import ValidatedLoss
 
 __all__ = ["MultiplierHistory"]
@@ -42,16 +43,21 @@ class MultiplierHistory:
             blank = torch.full_like(curves[name] if name in curves else known[-1], torch.nan)
             known += [blank] * (len(self._steps) - 1 - len(known))
             known.append(curves.get(name, blank))
-        runner.logger.info(
-            f"{loss.label} update {len(self._steps)}: " + ", ".join(_summary(runner, loss, curves))
-        )
-        scalars = _scalars(runner, loss, curves)
-        runner.visualizer.add_scalars(scalars, step=runner.iter)
+        with never_fatal(f"logging the {loss.learned}"):
+            runner.logger.info(
+                f"{loss.label} update {len(self._steps)}: "
+                + ", ".join(_summary(runner, loss, curves))
+            )
+            scalars = _scalars(runner, loss, curves)
+            runner.visualizer.add_scalars(scalars, step=runner.iter)
 
     def draw(self, runner: Runner, loss: ValidatedLoss) -> None:
         """Draw the curves through the runner's visualizer, on the main process."""
-        if not (self._draw and self._steps and is_main_process()):
-            return
+        if self._draw and self._steps and is_main_process():
+            with never_fatal(f"drawing the {loss.learned}"):
+                self._add_picture(runner, loss)
+
+    def _add_picture(self, runner: Runner, loss: ValidatedLoss) -> None:
         # matplotlib is slow to import, and only needed here.
         from cals_mm.visualization import state_curves
 
@@ -125,5 +131,7 @@ def _names(runner: Runner, loss: ValidatedLoss, curve: str, value: Tensor) -> Se
         return given
     loader = getattr(runner, "val_dataloader", None)  # none in a run without validation
     meta = getattr(getattr(loader, "dataset", None), "metainfo", None) or {}
-    names = [str(name) for name in meta.get("classes", ())]
-    return names if len(names) == len(value) else [f"class {k}" for k in range(len(value))]
+    names = [str(name) for name in meta.get("classes") or ()]
+    if len(names) != len(value):
+        return [f"class {k}" for k in range(len(value))]
+    return unique_names(names)

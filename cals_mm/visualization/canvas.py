@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,15 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
+    from matplotlib.text import Text
 
 __all__ = [
     "BLUE",
     "GREY",
     "ORANGE",
     "PALETTE",
+    "name_legend",
     "new_figure",
     "png",
     "render",
@@ -41,13 +45,34 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def render(figure: Figure) -> np.ndarray:
-    """The figure's pixels, (H, W, 3) uint8 RGB."""
+    """The figure's pixels, (H, W, 3) uint8 RGB; all text is drawn as it stands.
+
+    Titles and class names are the user's, so a dollar sign in them begins no formula.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
 
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
+    powers = _powers_of_ten(figure)
+    for text in figure.findobj(Text):
+        text.set_usetex(False)
+        text.set_parse_math(text in powers)
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _powers_of_ten(figure: Figure) -> set[Text]:
+    """The numbers at logarithmic axes, which matplotlib writes as formulas."""
+    from matplotlib.ticker import LogFormatter
+
+    axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)]
+    return {
+        text
+        for axis in axes
+        if isinstance(axis.get_major_formatter(), LogFormatter)
+        for text in axis.get_ticklabels(which="both")
+    }
 
 
 def png(image: np.ndarray) -> bytes:
@@ -72,6 +97,15 @@ def save_image(image: np.ndarray, path: str | Path) -> None:
     imsave(path, image)
 
 
+def name_legend(legend: Legend, names: Sequence[str]) -> None:
+    """Give a legend its texts, also those that begin with an underscore.
+
+    matplotlib takes such a label for that of an artist to be left out.
+    """
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_text(name)
+
+
 def tidy(axes: Axes) -> None:
     """Light grid behind the data, no box."""
     axes.grid(color="#E4E4E4", linewidth=0.7)
@@ -82,5 +116,6 @@ def tidy(axes: Axes) -> None:
 
 
 def short(name: str, length: int = 22) -> str:
-    """A name that is cut where it is longer."""
+    """A name on one line, cut where it is longer."""
+    name = " ".join(name.split())
     return name if len(name) <= length else name[: length - 1] + "…"

@@ -8,7 +8,7 @@ import numpy as np
 
 from cals_mm.functional import CalibrationStatistics, class_calibration
 
-from .canvas import PALETTE, new_figure, render, tidy
+from .canvas import PALETTE, name_legend, new_figure, render, short, tidy
 
 __all__ = ["class_error_bars"]
 
@@ -51,22 +51,23 @@ def class_error_bars(
     figure = new_figure(max(5.5, 0.28 * len(shown) * (1 + len(errors)) ** 0.5 + 2), 4.2)
     axes = figure.subplots()
     width = 0.82 / len(errors)
-    for position, (title, error) in enumerate(errors.items()):
+    for position, error in enumerate(errors.values()):
         axes.bar(
             np.arange(len(shown)) - 0.41 + width * (position + 0.5),
             error[shown],
             width,
-            label=title,
+            label=str(position),
             color=PALETTE[position % len(PALETTE)],
             hatch=_HATCHES[position % len(_HATCHES)],
             edgecolor="white",
             linewidth=0.6,
         )
-    labels = [names[k] for k in shown.tolist()]
+    labels = [short(names[k]) for k in shown.tolist()]
     tilt = 45 if max(map(len, labels)) > 3 else 0
     axes.set_xticks(np.arange(len(shown)), labels, rotation=tilt, ha="right" if tilt else "center")
     axes.set_ylabel("classwise calibration error (%)")
     tidy(axes)
     axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside upper left", ncols=4, fontsize=9, frameon=False)
+    legend = figure.legend(loc="outside upper left", ncols=4, fontsize=9, frameon=False)
+    name_legend(legend, list(errors))
     return render(figure)

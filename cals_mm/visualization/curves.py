@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .canvas import GREY, PALETTE, new_figure, render, short, tidy
+from .canvas import GREY, PALETTE, name_legend, new_figure, render, short, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,29 +97,36 @@ def state_curves(
     for axes, (name, value) in zip(panels, values.items(), strict=True):
         columns = value.reshape(len(steps), -1)
         alike = value.shape == leading.shape
-        order = np.argsort(-np.nan_to_num((leading if alike else columns)[-1]), kind="stable")
-        labels = names if alike else [f"{name} {k}" for k in range(len(order))]
-        _draw(axes, np.asarray(steps), columns, order[:_NAMED], order[_NAMED:], labels)
+        order = _by_size(leading if alike else columns)
+        _draw(axes, np.asarray(steps), columns, order[:_NAMED], order[_NAMED:])
         axes.set_ylabel(_LABELS.get(name, name))
     panels[-1].set_xlabel("training iteration")
     panels[0].set_title(f"{title}, {count} {entries}" if count else title, fontsize=10.5)
     if count:
         axes = panels[list(values).index(leader)]
-        handles, labels = (items[::-1] for items in axes.get_legend_handles_labels())
+        # Drawn from the last to the first, so that the largest is on top.
+        handles = axes.get_lines()[-min(count, _NAMED) :][::-1]
+        labels = [f"{short(names[k])}  {leading[-1, k]:.3g}" for k in _by_size(leading)[:_NAMED]]
         if count > _NAMED:
             handles += axes.plot([], [], color=GREY, linewidth=0.7)
             labels.append(f"{count - _NAMED} other {entries}")
         symbol = _LABELS.get(leader, leader).split()[-1]
-        figure.legend(
+        legend = figure.legend(
             handles,
-            labels,
+            [str(k) for k in range(len(labels))],
             loc="outside right upper",
             fontsize=8.5,
             frameon=False,
             title=f"largest final {symbol}" if count > _NAMED else f"final {symbol}",
             title_fontsize=9,
         )
+        name_legend(legend, labels)
     return render(figure)
+
+
+def _by_size(values: np.ndarray) -> np.ndarray:
+    """Entries in descending order of their last value."""
+    return np.argsort(-np.nan_to_num(values[-1]), kind="stable")
 
 
 def _draw(
@@ -128,7 +135,6 @@ def _draw(
     values: np.ndarray,
     named: np.ndarray,
     others: np.ndarray,
-    names: Sequence[str],
 ) -> None:
     # One point makes no line.
     marker = "o" if len(steps) == 1 else ""
@@ -144,7 +150,6 @@ def _draw(
             linewidth=1.6,
             marker=marker,
             markersize=4,
-            label=f"{short(names[k])}  {values[-1, k]:.3g}",
         )
     axes.set_ylim(bottom=min(0.0, float(np.nanmin(values))))
     tidy(axes)
