@@ -138,7 +138,7 @@ def test_multipliers_are_learned_on_neither_train_nor_test(path: Path) -> None:
         {
             key: value
             for key, value in innermost(cfg[f"{split}_dataloader"].dataset).items()
-            if key in ("data_root", "data_prefix", "ann_file", "fold", "split")
+            if key in ("data_root", "data_prefix", "ann_file", "split")
         }
         for split in ("train", "val", "test")
     ]

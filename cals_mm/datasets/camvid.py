@@ -2,27 +2,31 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.registry import DATASETS
 
-from .held_out import HeldOutFoldDataset
+from .held_out import HeldOutDataset
 from .missing_data import CAMVID
+from .split_names import Split
 from .splits import central_held_out
+
+__all__ = ["CamVid11"]
 
 HELD_OUT_FRACTION = 0.2
 
 
 @DATASETS.register_module()
-class CamVid11(HeldOutFoldDataset):
+class CamVid11(HeldOutDataset):
     """CamVid road scenes with 11 classes; images are ``.png`` or ``.jpg``.
 
-    CamVid consists of video frames one second apart. The held-out fold is the central fifth of
+    CamVid consists of video frames one second apart. The val split is the central fifth of
     each of the sequences (``0001TP``, ``0006R0``, ``0016E5``, the part of a name before the
     underscore): whole stretches, because neighbouring frames are nearly equal, and central ones,
     because the official val is such a stretch too, between training frames of 0016E5.
 
     Args:
-        fold: ``'all'``, ``'fit'`` or ``'held_out'``.
+        split: ``'train'``, ``'val'``, ``'test'`` or None; the last two: all images of the folder.
         max_images: Keep that many images at even distances; None keeps all.
         img_suffix: Image suffix; None takes ``.png`` or ``.jpg``, whichever the folder has.
         **kwargs: Arguments of mmseg's ``BaseSegDataset``.
@@ -49,15 +53,15 @@ class CamVid11(HeldOutFoldDataset):
 
     def __init__(
         self,
-        fold: str = "all",
+        split: Split | None = None,
         max_images: int | None = None,
         img_suffix: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(fold=fold, max_images=max_images, img_suffix=img_suffix, **kwargs)
+        super().__init__(split=split, max_images=max_images, img_suffix=img_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Finds the suffix of the images, then lists them."""
+        """Find the suffix of the images, then list them."""
         self._check_folders()
         if self.img_suffix is None:
             folder = Path(self.data_prefix["img_path"])
@@ -65,5 +69,5 @@ class CamVid11(HeldOutFoldDataset):
         return super().load_data_list()
 
     def held_out_names(self, names: Sequence[str]) -> frozenset[str]:
-        """Chooses the central fifth of each sequence."""
+        """Choose the central fifth of each sequence."""
         return central_held_out(names, HELD_OUT_FRACTION, lambda name: name.split("_")[0])

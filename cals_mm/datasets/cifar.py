@@ -12,6 +12,8 @@ from mmpretrain.datasets.categories import CIFAR10_CATEGORIES, CIFAR100_CATEGORI
 from .missing_data import CIFAR10, CIFAR100
 from .three_splits import ThreeSplitDataset, class_folders, folder_samples
 
+__all__ = ["CIFAR10Split", "CIFAR100Split"]
+
 
 @DATASETS.register_module()
 class CIFAR10Split(ThreeSplitDataset):
@@ -45,7 +47,7 @@ class CIFAR10Split(ThreeSplitDataset):
     LABELS = "labels"
 
     def load_data_list(self) -> list[dict]:
-        """Lists the images of the split."""
+        """List the images of the split."""
         root = Path(self.data_root)
         if (root / "train").is_dir():
             return self._from_folders(root)
@@ -55,7 +57,7 @@ class CIFAR10Split(ThreeSplitDataset):
         raise self.missing(root / "train" if root.is_dir() else root)
 
     def prepare_data(self, idx: int) -> Any:
-        """Reads the image where the data are files, then runs the pipeline."""
+        """Read the image where the data are files, then run the pipeline."""
         info = self.get_data_info(idx)
         if "img" not in info:
             image = mmcv.imread(info["img_path"], flag="color", channel_order="bgr")

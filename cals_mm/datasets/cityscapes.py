@@ -1,25 +1,29 @@
 """Cityscapes by cities, with held-out cities for the multipliers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.registry import DATASETS
 from mmseg.datasets import CityscapesDataset
 
 from .cityscapes_layout import HELD_OUT_CITIES, IMAGE_SUFFIX, LABEL_SUFFIX
-from .held_out import HeldOutFoldDataset
+from .held_out import HeldOutDataset
 from .missing_data import CITYSCAPES
+from .split_names import Split
+
+__all__ = ["CityscapesCities"]
 
 
 @DATASETS.register_module()
-class CityscapesCities(HeldOutFoldDataset, CityscapesDataset):
+class CityscapesCities(HeldOutDataset, CityscapesDataset):
     """Cityscapes, restricted to some cities.
 
-    The fold ``'held_out'`` is the cities bochum, erfurt and ulm (300 of 2975 training images).
+    The val split is the cities bochum, erfurt and ulm (300 of 2975 training images).
 
     Args:
         cities: Load these cities only; None loads all.
         exclude_cities: Leave these cities out.
-        fold: ``'all'``, ``'fit'`` or ``'held_out'``.
+        split: ``'train'``, ``'val'``, ``'test'`` or None; the last two: all images of the folder.
         max_images: Keep that many images at even distances; None keeps all.
         **kwargs: Arguments of mmseg's ``CityscapesDataset``.
 
@@ -27,7 +31,7 @@ class CityscapesCities(HeldOutFoldDataset, CityscapesDataset):
         ValueError: A city is not in the image folder, no image is left, or the data are missing.
 
     Example:
-        >>> dict(type='CityscapesCities', data_root='data/cityscapes', fold='fit',
+        >>> dict(type='CityscapesCities', data_root='data/cityscapes', split='train',
         ...      data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
         ...      pipeline=[])  # doctest: +SKIP
     """
@@ -39,11 +43,11 @@ class CityscapesCities(HeldOutFoldDataset, CityscapesDataset):
         self,
         cities: Sequence[str] | None = None,
         exclude_cities: Sequence[str] = (),
-        fold: str = "all",
+        split: Split | None = None,
         max_images: int | None = None,
         img_suffix: str = IMAGE_SUFFIX,
         seg_map_suffix: str = LABEL_SUFFIX,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         for key, value in (("cities", cities), ("exclude_cities", exclude_cities)):
             if isinstance(value, str):
@@ -51,7 +55,7 @@ class CityscapesCities(HeldOutFoldDataset, CityscapesDataset):
         self.cities = cities
         self.exclude_cities = exclude_cities
         super().__init__(
-            fold=fold,
+            split=split,
             max_images=max_images,
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
@@ -59,11 +63,11 @@ class CityscapesCities(HeldOutFoldDataset, CityscapesDataset):
         )
 
     def held_out_names(self, names: Sequence[str]) -> frozenset[str]:
-        """Chooses the images of the held-out cities."""
+        """Choose the images of the held-out cities."""
         return frozenset(name for name in names if _city(name) in HELD_OUT_CITIES)
 
     def select_names(self, names: Sequence[str]) -> list[str]:
-        """Applies the cities, then the fold."""
+        """Apply the cities, then the split."""
         present = sorted({_city(name) for name in names})
         for city in (*(self.cities or ()), *self.exclude_cities):
             if city not in present:

@@ -1,5 +1,15 @@
 """What the Cityscapes folder looks like: classes, file names and cities."""
 
+__all__ = [
+    "CLASSES",
+    "HELD_OUT_CITIES",
+    "IMAGE_SUFFIX",
+    "LABEL_SUFFIX",
+    "TRAIN_IMAGES_PER_CITY",
+    "VAL_CITIES",
+    "VOID",
+]
+
 CLASSES = (
     'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
     'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train',

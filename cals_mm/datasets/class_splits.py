@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SPLITS = ("train", "val", "test")
-"""The weights are learned on train, the multipliers on val; test is for the result."""
+__all__ = ["long_tail_counts", "long_tail_indices", "stratified_held_out"]
 
 
 def stratified_held_out(labels: Sequence[int], fraction: float, seed: int = 0) -> np.ndarray:
-    """Holds out the same share of every class.
+    """Hold out the same share of every class.
 
     Args:
         labels: Labels of all images, in a fixed order.
@@ -44,7 +43,7 @@ def stratified_held_out(labels: Sequence[int], fraction: float, seed: int = 0) -
 
 
 def long_tail_counts(largest: int, num_classes: int, ratio: float) -> np.ndarray:
-    """Images per class of an exponential long tail: ``largest * ratio ** (-k / (K - 1))``.
+    """Compute an exponential long tail: ``largest * ratio ** (-k / (K - 1))`` images of class k.
 
     Args:
         largest: Images of class 0, the most frequent one.
@@ -77,7 +76,7 @@ def long_tail_counts(largest: int, num_classes: int, ratio: float) -> np.ndarray
 def long_tail_indices(
     labels: Sequence[int], num_classes: int, ratio: float, seed: int = 0
 ) -> np.ndarray:
-    """Chooses images so that their classes follow an exponential long tail.
+    """Choose images so that their classes follow an exponential long tail.
 
     Class 0 stays the largest, as is usual for CIFAR-LT. A larger ratio with the same seed keeps a
     subset of what a smaller one keeps.

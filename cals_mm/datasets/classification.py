@@ -1,4 +1,4 @@
-"""Registers the classification data sets; configs name this module in ``custom_imports``."""
+"""Register the classification data sets; configs name this module in ``custom_imports``."""
 
 from .cifar import CIFAR10Split, CIFAR100Split
 from .digits import DigitsLT

@@ -5,6 +5,8 @@ from mmengine.registry import DATASETS
 from .cityscapes import CityscapesCities
 from .street_scenes import DemoSpec, make_demo_set
 
+__all__ = ["DemoCityscapes"]
+
 
 @DATASETS.register_module()
 class DemoCityscapes(CityscapesCities):
@@ -26,6 +28,6 @@ class DemoCityscapes(CityscapesCities):
         super().__init__(data_root=data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Makes the scenes if they are not there, then lists them."""
+        """Make the scenes if they are not there, then list them."""
         make_demo_set(self.data_root, self.demo_spec)
         return super().load_data_list()

@@ -6,7 +6,10 @@ import numpy as np
 from mmengine.registry import DATASETS
 
 from .class_splits import long_tail_indices
+from .split_names import Split
 from .three_splits import ThreeSplitDataset
+
+__all__ = ["DigitsLT"]
 
 VAL_PER_CLASS = 30
 TEST_PER_CLASS = 60
@@ -37,12 +40,12 @@ class DigitsLT(ThreeSplitDataset):
 
     METAINFO = {"classes": tuple("0123456789")}
 
-    def __init__(self, split: str, ratio: float = 50.0, **kwargs: Any) -> None:
+    def __init__(self, split: Split, ratio: float = 50.0, **kwargs: Any) -> None:
         self.ratio = ratio
         super().__init__(split=split, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Makes the split from the scans in scikit-learn."""
+        """Make the split from the scans in scikit-learn."""
         images, labels = _digits()
         parts: dict[str, list[np.ndarray]] = {"test": [], "val": [], "train": []}
         for digit in range(10):

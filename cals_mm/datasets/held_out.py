@@ -1,45 +1,51 @@
-"""The held-out fold as an argument of MMSegmentation data sets."""
+"""The splits train and val of one folder, as an argument of MMSegmentation data sets."""
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 
 from .missing_data import missing_data_error
-from .splits import FOLDS, evenly_spaced, select_fold
+from .split_names import Split, check_split
+from .splits import evenly_spaced, keep_split
+
+__all__ = ["HeldOutDataset"]
 
 
-class HeldOutFoldDataset(BaseSegDataset):
-    """A segmentation data set of which one fold is loaded.
+class HeldOutDataset(BaseSegDataset):
+    """A segmentation data set of which one split is loaded.
 
-    A training set has three views: ``fold='fit'`` to train the weights, ``fold='held_out'`` to
-    learn the multipliers, ``fold='all'`` for everything. Which images are held out is a rule of
-    the subclass and depends on the file names only.
+    Train and val share a folder: the images held out of it are val. Which they are is a rule of
+    the subclass and depends on the file names only. Test has a folder of its own.
 
     Args:
-        fold: ``'all'``, ``'fit'`` or ``'held_out'``.
-        max_images: Keep that many images of the fold at even distances; None keeps all.
+        split: ``'train'`` for the weights, ``'val'`` for the multipliers; ``'test'`` or None: all
+            images of the folder.
+        max_images: Keep that many images of the split at even distances; None keeps all.
         **kwargs: Arguments of ``BaseSegDataset``.
 
     Raises:
-        ValueError: ``fold`` or ``max_images`` is not valid, the folders are missing, or no image
+        ValueError: ``split`` or ``max_images`` is not valid, the folders are missing, or no image
             is left.
     """
 
     DATA_NAME: str
     DATA_HELP: tuple[str, str]
 
-    def __init__(self, fold: str = "all", max_images: int | None = None, **kwargs) -> None:
-        if fold not in FOLDS:
-            raise ValueError(f"fold is {fold!r}: choose from {', '.join(FOLDS)}")
+    def __init__(
+        self, split: Split | None = None, max_images: int | None = None, **kwargs: Any
+    ) -> None:
+        if split is not None:
+            check_split(split)
         if max_images is not None and (not isinstance(max_images, int) or max_images < 1):
             raise ValueError(f"max_images is {max_images!r}: give a positive integer or None")
-        self.fold = fold
+        self.split = split
         self.max_images = max_images
         super().__init__(**kwargs)
 
     def held_out_names(self, names: Sequence[str]) -> frozenset[str]:
-        """Chooses the held-out images.
+        """Choose the held-out images.
 
         Args:
             names: Image names relative to the image folder, without suffix.
@@ -50,13 +56,14 @@ class HeldOutFoldDataset(BaseSegDataset):
         raise NotImplementedError
 
     def select_names(self, names: Sequence[str]) -> list[str]:
-        """Applies fold and ``max_images`` to sorted image names."""
-        held_out = frozenset() if self.fold == "all" else self.held_out_names(names)
-        kept = select_fold(names, held_out, self.fold)
+        """Apply split and ``max_images`` to sorted image names."""
+        kept = list(names)
+        if self.split == "train" or self.split == "val":
+            kept = keep_split(names, self.held_out_names(names), self.split)
         return kept if self.max_images is None else evenly_spaced(kept, self.max_images)
 
     def load_data_list(self) -> list[dict]:
-        """Lists the images of the fold with the paths of their label maps.
+        """List the images of the split with the paths of their label maps.
 
         Returns:
             One dictionary per image, sorted by image name.
@@ -68,8 +75,8 @@ class HeldOutFoldDataset(BaseSegDataset):
         kept = self.select_names(sorted(entries))
         if not kept:
             raise ValueError(
-                f"no image of {self.data_prefix['img_path']} is in the fold {self.fold!r}: "
-                f"use fold='all' or a folder with more images"
+                f"no image of {self.data_prefix['img_path']} is in the split "
+                f"{self.split!r}: use a folder with more images, or split=None for all of them"
             )
         self._check_files(entries[kept[0]])
         return [entries[name] for name in kept]
@@ -87,7 +94,7 @@ class HeldOutFoldDataset(BaseSegDataset):
             raise self._missing(self.ann_file)
 
     def _check_files(self, entry: dict) -> None:
-        """Looks for one image and its label map, so that a run fails now and not in a worker."""
+        """Look for one image and its label map, so that a run fails now and not in a worker."""
         for key in ("img_path", "seg_map_path"):
             if key in entry and not os.path.isfile(entry[key]):
                 raise self._missing(entry[key])

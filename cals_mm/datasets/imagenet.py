@@ -10,16 +10,19 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
 
 from .missing_data import IMAGENET, IMAGENET_LT, TINY_IMAGENET
+from .split_names import Split
 from .three_splits import ThreeSplitDataset, class_folders, folder_samples, read_index_file
+
+__all__ = ["ImageNetLT", "ImageNetSplit", "TinyImageNetSplit", "read_labelled_paths"]
 
 INDEX_FILE = "val_ind.txt"
 
 
 class _IndexedSplit(ThreeSplitDataset):
-    """Takes the held-out images from the authors' index file, where the user has it."""
+    """Held-out images by the authors' index file, where the user has it."""
 
     def held_out(self, samples: Sequence[dict]) -> np.ndarray:
-        """Whether each sample is held out as val, (N,) bool."""
+        """Tell whether each sample is held out as val, (N,) bool."""
         file = Path(self.data_root) / INDEX_FILE
         if not file.is_file():
             return super().held_out(samples)
@@ -50,7 +53,7 @@ class ImageNetSplit(_IndexedSplit):
     VAL_FRACTION = 0.2
 
     def load_data_list(self) -> list[dict]:
-        """Lists the images of the split."""
+        """List the images of the split."""
         if self.split == "train":
             return self._listed("train")
         return self.select(self._listed("val"), held_out=self.split == "val")
@@ -93,7 +96,7 @@ class TinyImageNetSplit(_IndexedSplit):
     DATA_HELP = TINY_IMAGENET
 
     def load_data_list(self) -> list[dict]:
-        """Lists the images of the split."""
+        """List the images of the split."""
         root = Path(self.data_root)
         if not (root / "train").is_dir():
             raise self.missing(root / "train")
@@ -151,11 +154,11 @@ class ImageNetLT(ThreeSplitDataset):
     DATA_NAME = "ImageNet-LT"
     DATA_HELP = IMAGENET_LT
 
-    def __init__(self, split: str, ann_file: str = "", **kwargs: Any) -> None:
+    def __init__(self, split: Split, ann_file: str = "", **kwargs: Any) -> None:
         super().__init__(split=split, ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Reads the list."""
+        """Read the list."""
         root = Path(self.data_root)
         name = f"ImageNet_LT_{self.split}.txt"
         places = [root / name, root / "ImageNet_LT" / name]
@@ -171,7 +174,7 @@ class ImageNetLT(ThreeSplitDataset):
 
 
 def read_labelled_paths(file: Path, folder: Path) -> list[dict]:
-    """Reads a list with ``path label`` on each line.
+    """Read a list with ``path label`` on each line.
 
     Args:
         file: The list.

@@ -8,10 +8,12 @@ from mmengine.registry import DATASETS
 
 from .class_splits import long_tail_indices
 
+__all__ = ["LongTailDataset"]
+
 
 @DATASETS.register_module()
 class LongTailDataset:
-    """Keeps an exponential long tail of a data set's images.
+    """An exponential long tail of a data set's images.
 
     For the training split: wrap that one only, and val and test stay balanced. Class 0 keeps all
     its images, class K - 1 one for each ``ratio`` of them.

@@ -2,6 +2,19 @@
 
 from pathlib import Path
 
+__all__ = [
+    "CAMVID",
+    "CIFAR10",
+    "CIFAR100",
+    "CITYSCAPES",
+    "IMAGENET",
+    "IMAGENET_LT",
+    "NEWSGROUPS",
+    "TINY_IMAGENET",
+    "VOC12",
+    "missing_data_error",
+]
+
 _NO_DATA_NEEDED = "`make demo` needs no data set"
 
 CITYSCAPES = (
@@ -58,7 +71,7 @@ NEWSGROUPS = (
 def missing_data_error(
     name: str, path: str | Path, root: str | Path, kind: tuple[str, str]
 ) -> ValueError:
-    """Makes the error for a data set whose files are not where they should be.
+    """Make the error for a data set whose files are not where they should be.
 
     Args:
         name: Name of the data set.

@@ -1,4 +1,4 @@
-"""Registers the segmentation data sets; configs name this module in ``custom_imports``."""
+"""Register the segmentation data sets; configs name this module in ``custom_imports``."""
 
 from .camvid import CamVid11
 from .cityscapes import CityscapesCities

@@ -6,14 +6,15 @@ either. Each rule here is a pure function of the file names, so every process an
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
-FOLDS = ("all", "fit", "held_out")
+__all__ = ["central_held_out", "evenly_spaced", "keep_split", "random_held_out"]
 
 
 def random_held_out(names: Sequence[str], count: int, seed: int = 0) -> frozenset[str]:
-    """Holds out single images at random; for sets whose images are independent.
+    """Hold out single images at random; for sets whose images are independent.
 
     Args:
         names: Names of all images; their order does not matter.
@@ -43,7 +44,7 @@ def random_held_out(names: Sequence[str], count: int, seed: int = 0) -> frozense
 def central_held_out(
     names: Sequence[str], fraction: float, sequence_of: Callable[[str], str]
 ) -> frozenset[str]:
-    """Holds out the central frames of every video sequence; for consecutive frames.
+    """Hold out the central frames of every video sequence; for consecutive frames.
 
     Neighbouring frames of a video are nearly the same picture, so random frames would leak. One
     block of each sequence borders on the rest at two cuts only, and being central it shows
@@ -78,24 +79,24 @@ def central_held_out(
     return frozenset(held_out)
 
 
-def select_fold(names: Sequence[str], held_out: frozenset[str], fold: str) -> list[str]:
-    """Keeps one fold, in the order of ``names``.
+def keep_split(
+    names: Sequence[str], held_out: frozenset[str], split: Literal["train", "val"]
+) -> list[str]:
+    """Keep the held-out images as val, or the others as train.
 
     Args:
         names: Names of all images.
-        held_out: Names that belong to the held-out fold.
-        fold: ``'fit'``, ``'held_out'`` or ``'all'``.
+        held_out: Names that are held out.
+        split: ``'train'`` or ``'val'``.
 
     Returns:
-        The names of the fold.
+        The names of the split, in their order.
     """
-    if fold == "all":
-        return list(names)
-    return [name for name in names if (name in held_out) == (fold == "held_out")]
+    return [name for name in names if (name in held_out) == (split == "val")]
 
 
 def evenly_spaced(names: Sequence[str], count: int) -> list[str]:
-    """Keeps ``count`` names at even distances, for experiments with few images.
+    """Keep ``count`` names at even distances, for experiments with few images.
 
     Args:
         names: Names, neighbours being similar (sorted).

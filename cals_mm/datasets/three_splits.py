@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 
-from .class_splits import SPLITS, stratified_held_out
+from .class_splits import stratified_held_out
 from .missing_data import missing_data_error
+from .split_names import Split, check_split
+
+__all__ = ["ThreeSplitDataset", "class_folders", "folder_samples", "read_index_file"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
@@ -35,14 +38,13 @@ class ThreeSplitDataset(BaseDataset):
 
     def __init__(
         self,
-        split: str,
+        split: Split,
         data_root: str = "",
         val_fraction: float | None = None,
         split_seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split is {split!r}: choose from {', '.join(SPLITS)}")
+        check_split(split)
         self.split = split
         self.val_fraction = self.VAL_FRACTION if val_fraction is None else val_fraction
         self.split_seed = split_seed
@@ -50,32 +52,32 @@ class ThreeSplitDataset(BaseDataset):
         super().__init__(data_root=os.path.expanduser(data_root), **kwargs)
 
     def held_out(self, samples: Sequence[dict]) -> np.ndarray:
-        """Whether each sample is held out as val, (N,) bool."""
+        """Tell whether each sample is held out as val, (N,) bool."""
         labels = [sample["gt_label"] for sample in samples]
         return stratified_held_out(labels, self.val_fraction, self.split_seed)
 
     def select(self, samples: Sequence[dict], held_out: bool) -> list[dict]:
-        """The held-out samples, or the others."""
+        """Choose the held-out samples, or the others."""
         chosen = self.held_out(samples) == held_out
         return [sample for sample, keep in zip(samples, chosen, strict=True) if keep]
 
     def missing(self, path: str | Path) -> ValueError:
-        """The error for a file or folder that is not there."""
+        """Make the error for a file or folder that is not there."""
         return missing_data_error(self.DATA_NAME, path, self.data_root or ".", self.DATA_HELP)
 
     def extra_repr(self) -> list[str]:
-        """The split, for ``repr``."""
+        """Tell the split, for ``repr``."""
         return [f"Split: \t{self.split}", f"Root of dataset: \t{self.data_root}"]
 
 
 def class_folders(folder: str | Path) -> list[str]:
-    """Names of the folders in ``folder``, sorted; hidden ones are left out."""
+    """Name the folders in ``folder``, sorted; hidden ones are left out."""
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
 
 
 def folder_samples(folder: str | Path, classes: Sequence[str]) -> list[dict]:
-    """Images under one folder per class, in the order of their paths.
+    """List the images under one folder per class, in the order of their paths.
 
     Args:
         folder: Folder of the class folders, which may have folders inside.
@@ -97,7 +99,7 @@ def folder_samples(folder: str | Path, classes: Sequence[str]) -> list[dict]:
 
 
 def read_index_file(path: str | Path, size: int) -> np.ndarray:
-    """Whether each sample is named in a file with one index per line, (size,) bool.
+    """Tell whether each sample is named in a file with one index per line, (size,) bool.
 
     Raises:
         ValueError: A line is no index, or lies outside the data set.

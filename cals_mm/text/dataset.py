@@ -12,7 +12,9 @@ import numpy as np
 from mmengine.logging import MMLogger, print_log
 from torch.utils.data import Dataset
 
-from .encoding import SPLITS, Corpus, EncodedCorpus, EncodedTexts, cache_folder, encoded
+from cals_mm.datasets.split_names import Split, check_split
+
+from .encoding import Corpus, EncodedCorpus, EncodedTexts, cache_folder, encoded
 
 __all__ = ["EncodedSample", "TextDataset"]
 
@@ -55,15 +57,14 @@ class TextDataset(Dataset):
 
     def __init__(
         self,
-        split: str,
+        split: Split,
         data_root: str = "",
         vocabulary_size: int = 20_000,
         max_length: int = 100,
         cache_dir: str | None = None,
         lazy_init: bool = False,
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"split is {split!r}: choose from {', '.join(SPLITS)}")
+        check_split(split)
         for name, value in (("vocabulary_size", vocabulary_size), ("max_length", max_length)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is {value!r}: give a number of words, at least 1")
@@ -78,7 +79,7 @@ class TextDataset(Dataset):
             self.full_init()
 
     def content(self) -> Mapping[str, object]:
-        """Whatever the texts depend on, a hash of their source among it."""
+        """Name whatever the texts depend on, a hash of their source among it."""
         raise NotImplementedError
 
     def read(self) -> Corpus:

@@ -9,9 +9,12 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.registry import DATASETS
+
+from cals_mm.datasets.split_names import Split
 
 from .dataset import TextDataset
 from .encoding import Corpus
@@ -76,16 +79,16 @@ class StdlibDocstrings(TextDataset):
     METAINFO = {"classes": tuple(SUBJECTS)}
 
     def __init__(
-        self, split: str, cache_dir: str | None = "work_dirs/encoded_texts", **kwargs
+        self, split: Split, cache_dir: str | None = "work_dirs/encoded_texts", **kwargs: Any
     ) -> None:
         super().__init__(split, cache_dir=cache_dir, **kwargs)
 
     def content(self) -> dict[str, object]:
-        """Hash of the source files."""
+        """Hash the source files."""
         return {"sources": _hash_of_sources(), "min_words": MIN_WORDS, "shares": SHARES}
 
     def read(self) -> Corpus:
-        """All docstrings, in the order of their hash."""
+        """Read all docstrings, in the order of their hash."""
         found: dict[str, tuple[int, str, str]] = {}
         for label, name, text in _docstrings():
             digest = hashlib.sha256(text.encode()).hexdigest()

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from cals_mm import files
+from cals_mm.datasets.split_names import SPLITS, Split
 
 from .vocabulary import Vocabulary
 
-__all__ = ["SPLITS", "Corpus", "EncodedCorpus", "EncodedTexts", "cache_folder", "encode", "encoded"]
+__all__ = ["Corpus", "EncodedCorpus", "EncodedTexts", "cache_folder", "encode", "encoded"]
 
-SPLITS = ("train", "val", "test")
 _FORMAT = 1
 """Part of the cache's key: raise it when tokens, vocabulary or file change their meaning."""
 
@@ -29,7 +29,7 @@ class Corpus(NamedTuple):
         texts: N texts.
         labels: Class of each, (N,) int64.
         names: A name of each, without line breaks; no two are equal.
-        splits: Split of each, one of ``SPLITS``.
+        splits: Split of each, train, val or test.
     """
 
     texts: list[str]
@@ -64,7 +64,7 @@ class EncodedTexts:
 class EncodedCorpus:
     """All splits, and the vocabulary that was fitted on ``train`` alone."""
 
-    splits: dict[str, EncodedTexts]
+    splits: dict[Split, EncodedTexts]
     vocabulary: Vocabulary
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from mmengine.dist import get_world_size
@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DATASETS
 
 from cals_mm.datasets.missing_data import NEWSGROUPS, missing_data_error
+from cals_mm.datasets.split_names import Split
 
 from .dataset import TextDataset
 from .encoding import Corpus
@@ -22,7 +23,8 @@ __all__ = ["CACHE_FILE", "PROTOCOLS", "Newsgroups", "split_posts"]
 
 CACHE_FILE = "20news-bydate_py3.pkz"
 """Name of scikit-learn's file of all posts."""
-PROTOCOLS = ("random", "bydate")
+Protocol = Literal["random", "bydate"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 REMOVABLE = ("headers", "footers", "quotes")
 TEST_FRACTION = 0.2
 
@@ -79,9 +81,9 @@ class Newsgroups(TextDataset):
 
     def __init__(
         self,
-        split: str,
+        split: Split,
         data_root: str = "data/20newsgroups",
-        protocol: str = "random",
+        protocol: Protocol = "random",
         val_size: int = 900,
         split_seed: int = 0,
         remove: Sequence[str] = REMOVABLE,
@@ -99,7 +101,7 @@ class Newsgroups(TextDataset):
         super().__init__(split, data_root, **kwargs)
 
     def content(self) -> dict[str, object]:
-        """The hash of the file of posts, and the options that change texts or splits."""
+        """Hash the file of posts, and name the options that change texts or splits."""
         file = Path(self.data_root) / CACHE_FILE
         if not file.is_file():
             self._download()
@@ -113,7 +115,7 @@ class Newsgroups(TextDataset):
         }
 
     def read(self) -> Corpus:
-        """All posts, in the order of their names."""
+        """Read all posts, in the order of their names."""
         official = {subset: self._fetch(subset) for subset in ("train", "test")}
         posts = [
             ("/".join(Path(name).parts[-2:]), int(label), text, subset)
@@ -159,9 +161,9 @@ class Newsgroups(TextDataset):
 
 
 def split_posts(
-    subsets: Sequence[str], protocol: str, val_size: int, split_seed: int = 0
+    subsets: Sequence[str], protocol: Protocol, val_size: int, split_seed: int = 0
 ) -> list[str]:
-    """Split of each post.
+    """Choose the split of each post.
 
     Args:
         subsets: ``'train'`` or ``'test'``, the official split of each post.

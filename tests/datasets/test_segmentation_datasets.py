@@ -57,14 +57,14 @@ def test_every_scope_finds_our_class(name, scope):
         assert registry.get(name).__module__.startswith("cals_mm.datasets.")
 
 
-def test_folds_of_cityscapes_are_cities(demo_root):
-    folds = {
-        fold: build("CityscapesCities", data_root=str(demo_root), data_prefix=TRAIN, fold=fold)
-        for fold in ("all", "fit", "held_out")
-    }
-    assert cities(folds["held_out"]) == set(HELD_OUT_CITIES)
-    assert not cities(folds["fit"]) & set(HELD_OUT_CITIES)
-    assert sorted(names(folds["fit"]) + names(folds["held_out"])) == sorted(names(folds["all"]))
+def test_splits_of_cityscapes_are_cities(demo_root):
+    train, val, test, everything = (
+        build("CityscapesCities", data_root=str(demo_root), data_prefix=TRAIN, split=split)
+        for split in ("train", "val", "test", None)
+    )
+    assert cities(val) == set(HELD_OUT_CITIES)
+    assert not cities(train) & set(HELD_OUT_CITIES)
+    assert sorted(names(train) + names(val)) == names(everything) == names(test)
 
 
 def test_cities_are_chosen_or_left_out(demo_root):
@@ -72,7 +72,7 @@ def test_cities_are_chosen_or_left_out(demo_root):
     assert cities(build("CityscapesCities", cities=["jena", "ulm"], **arguments)) == {"jena", "ulm"}
     left = cities(build("CityscapesCities", exclude_cities=["jena"], **arguments))
     assert "jena" not in left and len(left) == 9
-    few = build("CityscapesCities", fold="fit", max_images=6, **arguments)
+    few = build("CityscapesCities", split="train", max_images=6, **arguments)
     assert len(few) == 6 and len(cities(few)) > 3
 
 
@@ -82,8 +82,8 @@ def test_cities_are_chosen_or_left_out(demo_root):
         ({"cities": ["atlantis"]}, "unknown city 'atlantis' .* choose from aachen, bochum"),
         ({"exclude_cities": ["Ulm"]}, "unknown city 'Ulm'"),
         ({"cities": "ulm"}, "cities is the text 'ulm': give a list"),
-        ({"cities": ["ulm"], "fold": "fit"}, "no image .* is in the fold 'fit'"),
-        ({"fold": "train"}, "fold is 'train': choose from all, fit, held_out"),
+        ({"cities": ["ulm"], "split": "train"}, "no image .* is in the split 'train'"),
+        ({"split": "fit"}, "split is 'fit': choose from train, val, test"),
         ({"max_images": 0}, "max_images is 0: give a positive integer"),
     ],
 )
@@ -101,7 +101,7 @@ def test_demo_makes_its_data_on_first_use(tmp_path):
     lazy.full_init()
     assert len(lazy) == 20
     train = {"data_prefix": TRAIN, "demo": demo}
-    assert len(build("DemoCityscapes", data_root=root, fold="fit", **train)) == 20
+    assert len(build("DemoCityscapes", data_root=root, split="train", **train)) == 20
     with pytest.raises(ValueError, match="height 32 instead of 64"):
         build("DemoCityscapes", data_root=root, data_prefix=TRAIN, demo={**demo, "height": 64})
 
@@ -170,11 +170,11 @@ def test_voc_train_is_split_1171_to_293(voc_root):
         "data_prefix": {"img_path": "JPEGImages", "seg_map_path": "SegmentationClass"},
         "ann_file": "ImageSets/Segmentation/train.txt",
     }
-    fit = names(build("PascalVOC12Fold", fold="fit", **arguments))
-    held_out = names(build("PascalVOC12Fold", fold="held_out", **arguments))
+    fit = names(build("PascalVOC12Fold", split="train", **arguments))
+    held_out = names(build("PascalVOC12Fold", split="val", **arguments))
     assert (len(fit), len(held_out)) == (1171, 293)
     assert len({*fit, *held_out}) == 1464
-    other = names(build("PascalVOC12Fold", fold="held_out", split_seed=1, **arguments))
+    other = names(build("PascalVOC12Fold", split="val", split_seed=1, **arguments))
     assert len(set(held_out) & set(other)) < 100
     assert len(build("PascalVOC12Fold", **arguments)) == 1464
 
@@ -182,8 +182,8 @@ def test_voc_train_is_split_1171_to_293(voc_root):
 # --- CamVid ---------------------------------------------------------------------------------------
 
 
-def camvid(root, split, **options):
-    prefix = {"img_path": f"images/{split}", "seg_map_path": f"annotations/{split}"}
+def camvid(root, folder, **options):
+    prefix = {"img_path": f"images/{folder}", "seg_map_path": f"annotations/{folder}"}
     return build("CamVid11", data_root=str(root), data_prefix=prefix, **options)
 
 
@@ -198,8 +198,8 @@ def camvid_root(tmp_path, write_png, request):
 
 
 def test_camvid_holds_out_the_centre_of_each_sequence(camvid_root):
-    fit = names(camvid(camvid_root, "train", fold="fit"))
-    held_out = names(camvid(camvid_root, "train", fold="held_out"))
+    fit = names(camvid(camvid_root, "train", split="train"))
+    held_out = names(camvid(camvid_root, "train", split="val"))
     assert Counter(name[:6] for name in held_out) == {"0001TP": 2, "0016E5": 4}
     assert sorted(fit + held_out) == names(camvid(camvid_root, "train"))
     for sequence in ("0001TP", "0016E5"):
@@ -210,7 +210,7 @@ def test_camvid_holds_out_the_centre_of_each_sequence(camvid_root):
 
 
 def test_camvid_is_read_and_thinned(camvid_root):
-    dataset = camvid(camvid_root, "train", fold="fit", max_images=5, pipeline=PIPELINE)
+    dataset = camvid(camvid_root, "train", split="train", max_images=5, pipeline=PIPELINE)
     assert len(dataset) == 5
     assert dataset[0]["img"].shape == (8, 16, 3)
     assert len(dataset.metainfo["classes"]) == len(dataset.metainfo["palette"]) == 11
@@ -232,18 +232,18 @@ def real_camvid():
     return root
 
 
-def test_real_camvid_folds(real_camvid):
-    fit = names(camvid(real_camvid, "train", fold="fit"))
-    held_out = names(camvid(real_camvid, "train", fold="held_out"))
+def test_real_camvid_splits(real_camvid):
+    fit = names(camvid(real_camvid, "train", split="train"))
+    held_out = names(camvid(real_camvid, "train", split="val"))
     assert (len(fit), len(held_out)) == (294, 73)
     assert {name[:6] for name in fit} == {name[:6] for name in held_out}
     # The official val frames lie between 7920 and 8190 of 0016E5: nowhere near those held out.
     assert max(int(name[7:]) for name in held_out if name.startswith("0016E5")) < 7000
-    assert len(camvid(real_camvid, "train", fold="fit", max_images=80)) == 80
+    assert len(camvid(real_camvid, "train", split="train", max_images=80)) == 80
     assert len(camvid(real_camvid, "val")) == 101
 
 
 def test_real_camvid_held_out_shows_every_class(real_camvid):
-    dataset = camvid(real_camvid, "train", fold="held_out", pipeline=PIPELINE)
+    dataset = camvid(real_camvid, "train", split="val", pipeline=PIPELINE)
     seen = set().union(*(np.unique(item["gt_seg_map"]).tolist() for item in dataset))
     assert seen == {*range(11), 255}

@@ -3,8 +3,8 @@ import pytest
 from cals_mm.datasets.splits import (
     central_held_out,
     evenly_spaced,
+    keep_split,
     random_held_out,
-    select_fold,
 )
 
 NAMES = [f"{number:04d}" for number in range(1464)]
@@ -34,7 +34,7 @@ def test_central_held_out_takes_one_block_of_each_sequence():
     assert held_out == {"a_004", "a_005", "b_004", "b_005"}
 
 
-def test_central_held_out_leaves_a_single_frame_in_the_fit_part():
+def test_central_held_out_leaves_a_single_frame_to_train():
     assert central_held_out(["a_1"], 0.2, lambda name: "a") == frozenset()
 
 
@@ -44,12 +44,11 @@ def test_central_held_out_refuses_a_bad_fraction(fraction):
         central_held_out(NAMES, fraction, lambda name: "a")
 
 
-def test_folds_are_disjoint_and_complete():
+def test_splits_are_disjoint_and_complete():
     held_out = random_held_out(NAMES, 293)
-    fit = select_fold(NAMES, held_out, "fit")
-    rest = select_fold(NAMES, held_out, "held_out")
-    assert (len(fit), len(rest)) == (1171, 293)
-    assert sorted(fit + rest) == NAMES == select_fold(NAMES, held_out, "all")
+    train, val = (keep_split(NAMES, held_out, split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (1171, 293)
+    assert sorted(train + val) == NAMES
 
 
 def test_evenly_spaced_spans_the_whole_list():

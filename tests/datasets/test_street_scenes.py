@@ -57,17 +57,17 @@ def test_held_out_cities_are_a_tenth_of_train():
 def test_splits_share_no_city():
     cities = [city for split in SPLIT_CITIES.values() for city in split]
     assert len(cities) == len(set(cities))
-    assert set(SPLIT_CITIES["fit"]) < set(TRAIN_IMAGES_PER_CITY) - set(HELD_OUT_CITIES)
+    assert set(SPLIT_CITIES["train"]) < set(TRAIN_IMAGES_PER_CITY) - set(HELD_OUT_CITIES)
 
 
 def test_scene_is_a_function_of_seed_split_and_index():
-    image, label = render_scene(3, "fit", 4, height=48)
-    again, label_again = render_scene(3, "fit", 4, height=48)
+    image, label = render_scene(3, "train", 4, height=48)
+    again, label_again = render_scene(3, "train", 4, height=48)
     assert image.shape == (48, 96, 3) and image.dtype == np.uint8
     assert label.shape == (48, 96) and label.dtype == np.uint8
     np.testing.assert_array_equal(image, again)
     np.testing.assert_array_equal(label, label_again)
-    for other in ((4, "fit", 4), (3, "test", 4), (3, "fit", 5)):
+    for other in ((4, "train", 4), (3, "test", 4), (3, "train", 5)):
         assert (render_scene(*other, height=48)[0] != image).mean() > 0.5
 
 
@@ -94,7 +94,7 @@ def test_void_is_a_few_percent_of_every_image(pixel_counts):
 
 def test_layout_is_that_of_cityscapes(demo_root):
     cities = {path.name for path in demo_root.glob("leftImg8bit/train/*")}
-    assert cities == {*SPLIT_CITIES["fit"], *HELD_OUT_CITIES}
+    assert cities == {*SPLIT_CITIES["train"], *HELD_OUT_CITIES}
     assert {path.name for path in demo_root.glob("gtFine/val/*")} == set(VAL_CITIES)
     assert (demo_root / "leftImg8bit/val/lindau/lindau_000000_000019_leftImg8bit.png").is_file()
 
@@ -165,7 +165,7 @@ def test_the_first_of_two_unlocked_processes_wins(tmp_path, demo_root, monkeypat
     # Some network file systems have no locks: the rename alone must keep the set whole.
     module = "cals_mm.datasets.street_scenes.demo_set"
     root = tmp_path / "demo"
-    scene = render_scene(0, "fit", 0, height=48)
+    scene = render_scene(0, "train", 0, height=48)
 
     def other_process_is_faster(*_):
         if not root.exists():

@@ -15,7 +15,7 @@ _SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
 
 
 class Canvas:
-    """Paints polygons, far things first, into an image and a label map at once.
+    """A painter of polygons, far things first, into an image and a label map at once.
 
     Args:
         camera: Projects street coordinates.
@@ -45,7 +45,7 @@ class Canvas:
     def fill(
         self, shapes: Sequence[np.ndarray], colour: Colour, label: int | None, z: float
     ) -> None:
-        """Fills polygons given in image coordinates.
+        """Fill polygons given in image coordinates.
 
         Args:
             shapes: Polygons, each of shape (P, 2), in image heights.
@@ -59,7 +59,7 @@ class Canvas:
             cv2.fillPoly(self._label, polygons, label, shift=_SHIFT)
 
     def polygon(self, points: Sequence[Point], colour: Colour, label: int | None) -> None:
-        """Fills one polygon given in street coordinates."""
+        """Fill one polygon given in street coordinates."""
         z = min(point[2] for point in points)
         self.fill([self.camera.project(list(points))], colour, label, z)
 
@@ -67,7 +67,7 @@ class Canvas:
         self, x: float, z: float, outline: Sequence[tuple[float, float]], colour: Colour,
         label: int | None,
     ) -> None:  # fmt: skip
-        """Fills a flat shape that faces the camera at (x, z).
+        """Fill a flat shape that faces the camera at (x, z).
 
         Args:
             x: Lateral position in metres.
@@ -82,7 +82,7 @@ class Canvas:
         self, x: float, y: float, z: float, radii: tuple[float, float], colour: Colour,
         label: int | None, thickness: float | None = None,
     ) -> None:  # fmt: skip
-        """Paints an ellipse that faces the camera.
+        """Paint an ellipse that faces the camera.
 
         Args:
             x: Lateral position of the centre in metres.
@@ -105,7 +105,7 @@ class Canvas:
             cv2.ellipse(self._label, *arguments, label, rim, shift=_SHIFT)
 
     def gradient(self, top: Colour, bottom: Colour, last: float, label: int) -> None:
-        """Paints a vertical gradient from the upper border to v = ``last`` over the full width."""
+        """Paint a vertical gradient from the upper border to v = ``last`` over the full width."""
         rows = round(min(max(last, 0), 1) * len(self._label))
         share = np.linspace(0, 1, rows)[:, None]
         colours = (1 - share) * np.asarray(top) + share * np.asarray(bottom)
@@ -113,7 +113,7 @@ class Canvas:
         self._label[:rows] = label
 
     def develop(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the picture at its final size.
+        """Return the picture at its final size.
 
         Returns:
             Image (H, 2H, 3), float32, RGB in [0, 255], and label map (H, 2H), uint8.

@@ -57,7 +57,7 @@ class Cuboid:
         )  # fmt: skip
 
     def paint(self, canvas: Canvas, colour: Colour, label: int | None) -> None:
-        """Paints the visible faces."""
+        """Paint the visible faces."""
         if self.y1 < canvas.camera.height:
             top = [(x, self.y1, z) for x, z in (
                 (self.x0, self.z0), (self.x1, self.z0), (self.x1, self.z1), (self.x0, self.z1)
@@ -70,7 +70,7 @@ class Cuboid:
         self, canvas: Canvas, bounds: tuple[float, float, float, float], colour: Colour,
         label: int | None,
     ) -> None:  # fmt: skip
-        """Paints a rectangle of the visible side, if there is one."""
+        """Paint a rectangle of the visible side, if there is one."""
         side = self.visible_side
         if side is not None:
             canvas.polygon(self.side_quad(side, *bounds), colour, label)

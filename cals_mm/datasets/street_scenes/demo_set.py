@@ -14,11 +14,14 @@ from tqdm import tqdm
 from cals_mm.files import new_folder
 
 from ..cityscapes_layout import IMAGE_SUFFIX, LABEL_SUFFIX
+from ..split_names import Split
 from .scene import PERIOD, SPLIT_CITIES, city_of, render_scene
+
+__all__ = ["DemoSpec", "make_demo_set"]
 
 MANIFEST = "demo_set.json"
 _GENERATOR_VERSION = 1  # raise it when the same seed gives other pixels
-_FOLDER = {"fit": "train", "held_out": "train", "test": "val"}
+_FOLDER: dict[Split, str] = {"train": "train", "val": "train", "test": "val"}
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,9 @@ class DemoSpec:
     Args:
         seed: Seed of all scenes, at least 0.
         height: Image height in pixels, at least 32; the width is twice that.
-        num_train: Images of the fit cities, in the train folder: the weights are trained on them.
-        num_held_out: Images of the held-out cities, also in the train folder.
-        num_test: Images in the val folder.
+        num_train: Images of the train split, in the train folder.
+        num_held_out: Images of the val split, whose cities are held out of the train folder.
+        num_test: Images of the test split, in the val folder.
 
     Raises:
         ValueError: A value is out of range.
@@ -55,7 +58,7 @@ class DemoSpec:
 
     @classmethod
     def from_options(cls, **options: int) -> "DemoSpec":
-        """Makes a specification from a config's dictionary; unknown keys are refused."""
+        """Make a specification from a config's dictionary; unknown keys are refused."""
         known = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(options) - set(known))
         if unknown:
@@ -63,19 +66,19 @@ class DemoSpec:
         return cls(**options)
 
     @property
-    def counts(self) -> dict[str, int]:
-        """Number of images per split."""
-        return {"fit": self.num_train, "held_out": self.num_held_out, "test": self.num_test}
+    def counts(self) -> dict[Split, int]:
+        """Number of images of each split."""
+        return {"train": self.num_train, "val": self.num_held_out, "test": self.num_test}
 
     def manifest(self) -> dict[str, int]:
-        """What identifies the files: the specification and the version of the generator."""
+        """Tell what identifies the files: the specification and the version of the generator."""
         return dataclasses.asdict(self) | {"generator_version": _GENERATOR_VERSION}
 
 
 def make_demo_set(
     root: str | os.PathLike, spec: DemoSpec | None = None, progress: bool = True
 ) -> Path:
-    """Makes the demo set, or reuses it if it is there already.
+    """Make the demo set, or reuse it if it is there already.
 
     The files are written to a hidden folder beside ``root`` that gets its name only when it is
     complete, so ``root`` is never half full. Processes that ask at the same time wait for one of
@@ -145,7 +148,7 @@ def _is_present(root: Path, spec: DemoSpec) -> bool:
     return True
 
 
-def _paths(root: Path, spec: DemoSpec) -> Iterator[tuple[str, int, Path, Path]]:
+def _paths(root: Path, spec: DemoSpec) -> Iterator[tuple[Split, int, Path, Path]]:
     """Split, index, image path and label path of every image."""
     for split, count in spec.counts.items():
         for index in range(count):
@@ -177,7 +180,7 @@ def _make(root: Path, spec: DemoSpec, progress: bool) -> None:
 
 @contextmanager
 def _lock(root: Path) -> Iterator[None]:
-    """Lets one process at a time make ``root``; a killed process leaves no lock behind."""
+    """Let one process at a time make ``root``; a killed process leaves no lock behind."""
     try:
         import fcntl
     except ImportError:  # Windows: every process makes its own copy, and the first one wins

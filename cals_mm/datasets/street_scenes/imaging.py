@@ -32,7 +32,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: int) -
 
 
 def photograph(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Adds surface texture, cast shadows, exposure, blur and sensor noise.
+    """Add surface texture, cast shadows, exposure, blur and sensor noise.
 
     Args:
         image: Painting, shape (H, 2H, 3), float32, RGB in [0, 255].
@@ -80,7 +80,7 @@ def annotate(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def mount(
     image: np.ndarray, label: np.ndarray, bonnet: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Adds what the car itself hides: its bonnet at the bottom and the lens border, both void.
+    """Add what the car itself hides: its bonnet at the bottom and the lens border, both void.
 
     Args:
         image: Photograph, shape (H, 2H, 3), uint8.

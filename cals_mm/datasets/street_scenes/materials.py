@@ -45,7 +45,7 @@ class CityStyle:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "CityStyle":
-        """Draws the style of a city."""
+        """Draw the style of a city."""
         return cls(
             shift={name: rng.normal(0, 5, 3) for name in _MATERIALS},
             building_density=rng.uniform(0.7, 0.92),
@@ -55,19 +55,19 @@ class CityStyle:
         )
 
     def colour(self, rng: np.random.Generator, material: str) -> np.ndarray:
-        """Draws the colour (3,) of one object of a material."""
+        """Draw the colour (3,) of one object of a material."""
         mean, brightness, hue = _MATERIALS[material]
         offset = rng.normal(0, brightness) + rng.normal(0, hue, 3)
         return np.clip(np.asarray(mean) + self.shift[material] + offset, 12, 245)
 
 
 def car_colour(rng: np.random.Generator) -> np.ndarray:
-    """Draws the paint (3,) of a car."""
+    """Draw the paint (3,) of a car."""
     return np.clip(_CAR_COLOURS[rng.integers(len(_CAR_COLOURS))] + rng.normal(0, 8, 3), 8, 250)
 
 
 def clothing_colour(rng: np.random.Generator) -> np.ndarray:
-    """Draws the colour (3,) of a garment: mostly dark, sometimes bright."""
+    """Draw the colour (3,) of a garment: mostly dark, sometimes bright."""
     if rng.random() < 0.7:
         return rng.uniform(20, 95) + rng.normal(0, 10, 3)
     return rng.uniform(50, 220, 3)

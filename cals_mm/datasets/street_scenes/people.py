@@ -12,7 +12,7 @@ _SKIN = (178, 138, 118)
 def paint_person(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, label: int = Label.PERSON
 ) -> None:
-    """Paints somebody standing or walking at (x, z), in metres."""
+    """Paint somebody standing or walking at (x, z), in metres."""
     height = rng.uniform(1.55, 1.9)
     stride = rng.uniform(0.02, 0.3)
     trousers = clothing_colour(rng)
@@ -38,7 +38,7 @@ def _upper_body(
 def paint_two_wheeler(
     canvas: Canvas, rng: np.random.Generator, label: int, x: float, z: float, ridden: bool
 ) -> None:
-    """Paints a bicycle or motorcycle at (x, z), seen from the side, with its rider if it has one.
+    """Paint a bicycle or motorcycle at (x, z), seen from the side, with its rider if it has one.
 
     Some bicycles are electric mopeds in all but name: they are painted as motorcycles.
 

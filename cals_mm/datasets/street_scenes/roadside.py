@@ -11,7 +11,7 @@ from .materials import CityStyle
 def paint_building(
     canvas: Canvas, rng: np.random.Generator, style: CityStyle, x: float, z0: float, z1: float
 ) -> None:
-    """Paints a building with rows of windows.
+    """Paint a building with rows of windows.
 
     Args:
         canvas: Where to paint.
@@ -43,7 +43,7 @@ def paint_barrier(
     canvas: Canvas, rng: np.random.Generator, style: CityStyle, label: int, x: float, z0: float,
     z1: float,
 ) -> None:  # fmt: skip
-    """Paints a wall or a fence along the street from ``z0`` to ``z1`` metres.
+    """Paint a wall or a fence along the street from ``z0`` to ``z1`` metres.
 
     A fence is painted with gaps, which Cityscapes labels as fence too. Some fences are closed
     panels, which look like walls.
@@ -62,7 +62,7 @@ def paint_barrier(
 def paint_tree(
     canvas: Canvas, rng: np.random.Generator, style: CityStyle, x: float, z: float
 ) -> None:
-    """Paints a tree: a trunk and a crown of overlapping ellipses."""
+    """Paint a tree: a trunk and a crown of overlapping ellipses."""
     trunk = rng.uniform(1.6, 3.2)
     crown = rng.uniform(1.3, 2.8)
     bark = [(-0.14, 0), (0.14, 0), (0.1, trunk + 0.5), (-0.1, trunk + 0.5)]
@@ -78,7 +78,7 @@ def paint_tree(
 def paint_bushes(
     canvas: Canvas, rng: np.random.Generator, style: CityStyle, x: float, z0: float, z1: float
 ) -> None:
-    """Paints a row of bushes or small trees between ``z0`` and ``z1`` metres."""
+    """Paint a row of bushes or small trees between ``z0`` and ``z1`` metres."""
     colour = style.colour(rng, "vegetation")
     size = rng.uniform(0.7, 2.6)
     for z in np.arange(z1, z0, -1.1 * size):
@@ -91,7 +91,7 @@ def paint_pole(
     canvas: Canvas, rng: np.random.Generator, style: CityStyle, x: float, z: float,
     carries: int | None = None,
 ) -> None:  # fmt: skip
-    """Paints a pole, bare or with a sign or a traffic light.
+    """Paint a pole, bare or with a sign or a traffic light.
 
     Args:
         canvas: Where to paint.

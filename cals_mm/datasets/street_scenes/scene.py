@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..cityscapes_layout import CLASSES, HELD_OUT_CITIES, TRAIN_IMAGES_PER_CITY, VAL_CITIES
+from ..split_names import Split
 from .camera import Camera
 from .canvas import Canvas
 from .imaging import annotate, mount, photograph
@@ -12,9 +13,11 @@ from .materials import CityStyle
 from .street import draw_side, paint_frontage, paint_ground
 from .traffic import paint_objects
 
-SPLIT_CITIES = {
-    "fit": ("aachen", "bremen", "cologne", "hamburg", "jena", "stuttgart", "zurich"),
-    "held_out": HELD_OUT_CITIES,
+__all__ = ["PERIOD", "SPLIT_CITIES", "city_of", "render_scene"]
+
+SPLIT_CITIES: dict[Split, tuple[str, ...]] = {
+    "train": ("aachen", "bremen", "cologne", "hamburg", "jena", "stuttgart", "zurich"),
+    "val": HELD_OUT_CITIES,
     "test": VAL_CITIES,
 }
 # Image i of a split is sure to show class i modulo PERIOD, so rare classes appear in every split
@@ -23,7 +26,7 @@ PERIOD = len(CLASSES) + 1
 _MAX_ATTEMPTS = 50
 
 
-def city_of(split: str, index: int) -> str:
+def city_of(split: Split, index: int) -> str:
     """Name of the city of image ``index`` of a split."""
     cities = SPLIT_CITIES[split]
     return cities[index % len(cities)]
@@ -36,13 +39,13 @@ def _style(seed: int, city: str) -> CityStyle:
 
 
 def render_scene(
-    seed: int, split: str, index: int, height: int = 128
+    seed: int, split: Split, index: int, height: int = 128
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Renders one street scene; the same arguments always give the same pixels.
+    """Render one street scene; the same arguments always give the same pixels.
 
     Args:
         seed: Seed of the whole set, at least 0.
-        split: ``'fit'``, ``'held_out'`` or ``'test'``.
+        split: ``'train'``, ``'val'`` or ``'test'``.
         index: Number of the image in its split, at least 0.
         height: Image height in pixels; the width is twice that.
 
@@ -50,7 +53,7 @@ def render_scene(
         Image (H, 2H, 3), uint8, RGB, and label map (H, 2H), uint8: 0 to 18, or 255 for void.
 
     Example:
-        >>> image, label = render_scene(seed=0, split='fit', index=3, height=64)
+        >>> image, label = render_scene(seed=0, split='train', index=3, height=64)
         >>> image.shape, label.shape
         ((64, 128, 3), (64, 128))
     """

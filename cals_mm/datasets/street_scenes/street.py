@@ -35,7 +35,7 @@ class StreetSide:
 
 
 def draw_side(rng: np.random.Generator, sign: int, required: int) -> StreetSide:
-    """Draws the left (``sign`` -1) or right (+1) side; it has a verge if terrain is required."""
+    """Draw the left (``sign`` -1) or right (+1) side; it has a verge if terrain is required."""
     curb = rng.uniform(4.2, 6.5) if sign < 0 else rng.uniform(2.0, 4.0)
     parking = curb + (rng.uniform(1.6, 2.4) if rng.random() < 0.55 else 0)
     walk = parking + rng.uniform(1.8, 4.0)
@@ -46,7 +46,7 @@ def draw_side(rng: np.random.Generator, sign: int, required: int) -> StreetSide:
 
 
 def _strip(canvas: Canvas, x0: float, x1: float, colour: np.ndarray, label: int) -> None:
-    """Paints a strip of ground along the street, bottom of the image to the horizon."""
+    """Paint a strip of ground along the street, bottom of the image to the horizon."""
     near, far = 1.2, 400.0  # the near end is below the bottom of the image
     corners = [(x0, 0.0, near), (x1, 0.0, near), (x1, 0.0, far), (x0, 0.0, far)]
     canvas.fill([canvas.camera.project(corners)], colour, label, 8.0)
@@ -56,7 +56,7 @@ def paint_ground(
     canvas: Canvas, rng: np.random.Generator, style: CityStyle, sides: list[StreetSide],
     sky: np.ndarray,
 ) -> None:  # fmt: skip
-    """Paints sky, far end and everything flat, which needs no order in depth."""
+    """Paint sky, far end and everything flat, which needs no order in depth."""
     horizon = canvas.camera.horizon
     canvas.gradient(sky * rng.uniform(0.75, 1.0), np.minimum(sky * 1.08, 255), horizon, Label.SKY)
     _paint_backdrop(canvas, rng, style)
@@ -85,7 +85,7 @@ def _paint_markings(canvas: Canvas, rng: np.random.Generator, sides: list[Street
 
 
 def _paint_backdrop(canvas: Canvas, rng: np.random.Generator, style: CityStyle) -> None:
-    """Paints what closes the view at the end of the street."""
+    """Paint what closes the view at the end of the street."""
     horizon = canvas.camera.horizon
     edge = 0.0
     while edge < 2:
@@ -102,7 +102,7 @@ def _paint_backdrop(canvas: Canvas, rng: np.random.Generator, style: CityStyle) 
 def paint_frontage(
     canvas: Canvas, rng: np.random.Generator, style: CityStyle, side: StreetSide, required: int
 ) -> None:
-    """Paints the plots of one side, far to near, then what stands before them."""
+    """Paint the plots of one side, far to near, then what stands before them."""
     edges = [rng.uniform(1.5, 10)]
     while edges[-1] < _FARTHEST:
         edges.append(edges[-1] + rng.uniform(7, 20))

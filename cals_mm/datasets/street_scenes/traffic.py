@@ -26,7 +26,7 @@ def paint_objects(
     sides: list[StreetSide],
     required: int,
 ) -> None:
-    """Paints everything that stands free, far things first."""
+    """Paint everything that stands free, far things first."""
     placed: list[tuple[float, int]] = []
     for label, mean in _MEAN_COUNT.items():
         factor = {Label.CAR: style.traffic, Label.PERSON: style.footfall}.get(label, 1.0)

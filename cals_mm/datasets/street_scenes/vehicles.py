@@ -23,7 +23,7 @@ _LOOKALIKE = 0.25
 def paint_vehicle(
     canvas: Canvas, rng: np.random.Generator, style: CityStyle, label: int, x: float, z: float
 ) -> None:
-    """Paints a vehicle whose near end stands at (x, z).
+    """Paint a vehicle whose near end stands at (x, z).
 
     Args:
         canvas: Where to paint.
@@ -62,7 +62,7 @@ def _shadow(canvas: Canvas, x: float, z: float, width: float, length: float) -> 
 
 
 def _wheels(canvas: Canvas, box: Cuboid, label: int, axles: tuple[float, ...]) -> None:
-    """Paints the wheels under the near end and along the visible side."""
+    """Paint the wheels under the near end and along the visible side."""
     for left in (0.04, 0.78):
         x0 = box.x0 + left * (box.x1 - box.x0)
         canvas.polygon([(x0, 0, box.z0), (x0 + 0.3, 0, box.z0), (x0 + 0.3, box.y0, box.z0),
@@ -78,7 +78,7 @@ def _wheels(canvas: Canvas, box: Cuboid, label: int, axles: tuple[float, ...]) -
 
 
 def _lights(canvas: Canvas, rng: np.random.Generator, box: Cuboid, low: float, high: float) -> None:
-    """Paints tail lights or, on a vehicle that comes towards the camera, head lights."""
+    """Paint tail lights or, on a vehicle that comes towards the camera, head lights."""
     colour: Colour = (190, 30, 28) if rng.random() < 0.6 else (235, 230, 205)
     for left, right in ((0.03, 0.17), (0.83, 0.97)):
         canvas.polygon(box.near_quad(left, right, low, high), colour, None)
@@ -133,7 +133,7 @@ def _coach(
     canvas: Canvas, rng: np.random.Generator, colour: Colour, label: int, x: float, z: float,
     tram: bool,
 ) -> None:  # fmt: skip
-    """Paints a bus or, longer, higher and without visible wheels, a tram."""
+    """Paint a bus or, longer, higher and without visible wheels, a tram."""
     length = rng.uniform(20, 30) if tram else rng.uniform(10, 13)
     height = rng.uniform(3.3, 3.7) if tram else rng.uniform(2.8, 3.2)
     box = Cuboid(x - 1.25, x + 1.25, 0.2 if tram else 0.35, height, z, z + length)

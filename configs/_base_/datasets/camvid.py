@@ -1,5 +1,5 @@
 # CamVid, 11 classes: images/{train,val,test}, annotations/{train,val,test} under data_root.
-# fit: train less the central fifth of every sequence; val: that fifth; test: the official val.
+# train: train less the central fifth of every sequence; val: that fifth; test: the official val.
 custom_imports = dict(imports=["cals_mm", "cals_mm.datasets.segmentation"])
 data_root = "data/camvid"
 train_pipeline = [
@@ -23,7 +23,7 @@ train_dataloader = dict(
         type="CamVid11",
         data_root=data_root,
         data_prefix=_train,
-        fold="fit",
+        split="train",
         pipeline=train_pipeline,
     ),
 )
@@ -35,7 +35,7 @@ val_dataloader = dict(
         type="CamVid11",
         data_root=data_root,
         data_prefix=_train,
-        fold="held_out",
+        split="val",
         pipeline=test_pipeline,
     ),
 )
@@ -47,6 +47,7 @@ test_dataloader = dict(
         type="CamVid11",
         data_root=data_root,
         data_prefix=dict(img_path="images/val", seg_map_path="annotations/val"),
+        split="test",
         pipeline=test_pipeline,
     ),
 )

@@ -1,5 +1,5 @@
 # Cityscapes, fine annotations, in the usual layout (leftImg8bit, gtFine with labelTrainIds).
-# fit: the train cities but three; val: bochum, erfurt and ulm, where the multipliers are learned;
+# train: the train cities but three; val: bochum, erfurt and ulm, where the multipliers are learned;
 # test: the official val cities.
 custom_imports = dict(imports=["cals_mm", "cals_mm.datasets.segmentation"])
 data_root = "data/cityscapes"
@@ -30,7 +30,7 @@ train_dataloader = dict(
         type="CityscapesCities",
         data_root=data_root,
         data_prefix=_train,
-        fold="fit",
+        split="train",
         pipeline=train_pipeline,
     ),
 )
@@ -43,7 +43,7 @@ val_dataloader = dict(
         type="CityscapesCities",
         data_root=data_root,
         data_prefix=_train,
-        fold="held_out",
+        split="val",
         pipeline=test_pipeline,
     ),
 )
@@ -55,6 +55,7 @@ test_dataloader = dict(
         type="CityscapesCities",
         data_root=data_root,
         data_prefix=_test,
+        split="test",
         pipeline=test_pipeline,
     ),
 )

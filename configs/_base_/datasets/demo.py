@@ -1,5 +1,5 @@
 # Synthetic street scenes in the Cityscapes layout, made under data_root on first use.
-# The three splits are those of Cityscapes: fit cities, held-out cities, val cities.
+# The three splits are those of Cityscapes: training cities, held-out cities, val cities.
 custom_imports = dict(imports=["cals_mm", "cals_mm.datasets.segmentation"])
 data_root = "data/demo"
 train_pipeline = [
@@ -25,7 +25,7 @@ train_dataloader = dict(
         type="DemoCityscapes",
         data_root=data_root,
         data_prefix=_train,
-        fold="fit",
+        split="train",
         pipeline=train_pipeline,
     ),
 )
@@ -37,7 +37,7 @@ val_dataloader = dict(
         type="DemoCityscapes",
         data_root=data_root,
         data_prefix=_train,
-        fold="held_out",
+        split="val",
         pipeline=test_pipeline,
     ),
 )
@@ -49,6 +49,7 @@ test_dataloader = dict(
         type="DemoCityscapes",
         data_root=data_root,
         data_prefix=_test,
+        split="test",
         pipeline=test_pipeline,
     ),
 )

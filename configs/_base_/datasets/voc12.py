@@ -1,5 +1,5 @@
 # PASCAL VOC 2012, the 1,464 fine training images, in VOCdevkit/VOC2012's own layout.
-# fit: 1,171 of them; val: the other 293, where the multipliers are learned; test: official val.
+# train: 1,171 of them; val: the other 293, where the multipliers are learned; test: official val.
 custom_imports = dict(imports=["cals_mm", "cals_mm.datasets.segmentation"])
 data_root = "data/VOCdevkit/VOC2012"
 train_pipeline = [
@@ -30,7 +30,7 @@ train_dataloader = dict(
         data_root=data_root,
         data_prefix=_folders,
         ann_file="ImageSets/Segmentation/train.txt",
-        fold="fit",
+        split="train",
         pipeline=train_pipeline,
     ),
 )
@@ -44,7 +44,7 @@ val_dataloader = dict(
         data_root=data_root,
         data_prefix=_folders,
         ann_file="ImageSets/Segmentation/train.txt",
-        fold="held_out",
+        split="val",
         pipeline=test_pipeline,
     ),
 )
@@ -57,6 +57,7 @@ test_dataloader = dict(
         data_root=data_root,
         data_prefix=_folders,
         ann_file="ImageSets/Segmentation/val.txt",
+        split="test",
         pipeline=test_pipeline,
     ),
 )
