@@ -15,7 +15,7 @@ except ModuleNotFoundError as error:
 from typing import TYPE_CHECKING, Any
 
 from ._lazy_hooks import HOOK_NAMES, register_hooks
-from .config import add_cals
+from .config import add_cals, with_method
 from .losses import (
     ACLSLoss,
     AdaFocalLoss,
@@ -68,6 +68,7 @@ __all__ = [
     "SoftmaxFocalLoss",
     "__version__",
     "add_cals",
+    "with_method",
 ]
 
 

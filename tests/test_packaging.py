@@ -29,7 +29,7 @@ ROOMS = (
     "metrics",
     "hooks",
     "_lazy_hooks",
-    "config_losses",
+    "methods",
     "config",
     "datasets",
     "runs",

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from cals_mm import runs
+from cals_mm.commands.train import main as train
 from cals_mm.runs.errors import one_line
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,13 +179,53 @@ def test_margin(error, config, margin):
     )
 
 
-@pytest.mark.parametrize("option", [("--cals-margin", "3"), ("--cals-adaptive",)])
-def test_options_of_cals_need_cals(monkeypatch, capsys, config, option):
-    monkeypatch.setattr(sys, "argv", ["train.py", str(config), *option])
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--cals-margin", "3"), "need --cals"),
+        (("--cals-adaptive",), "need --cals"),
+        (("--margin", "3"), "need --method"),
+        (("--method-options", "weight=3"), "needs --method"),
+        (("--method", "mbls", "--cals"), "--cals is --method cals, and --method is mbls"),
+        (("--method", "mls"), "invalid choice: 'mls'"),
+    ],
+)
+def test_options_of_a_method_need_it(capsys, config, option, message):
     with pytest.raises(SystemExit) as caught:
-        runpy.run_path(str(TOOLS / "train.py"), run_name="__main__")
+        train([str(config), *option])
     assert caught.value.code == 2
-    assert "need --cals" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+def test_a_config_with_a_method_is_dumped_and_not_trained(config, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    arguments = [str(config), "--method", "mbls", "--margin", "6", "--seed", "3"]
+    arguments += ["--method-options", "weight=0.2", "--dump", str(file)]
+    train(arguments)
+    printed = capsys.readouterr().out
+    assert "+" in printed and "type='MbLSLoss'" in printed and str(file) in printed
+    dumped = Config.fromfile(file)
+    assert dumped.model.head.loss == {"type": "MbLSLoss", "margin": 6.0, "weight": 0.2}
+    assert dumped.randomness.seed == 3
+    assert list(tmp_path.iterdir()) == [file]
+    with pytest.raises(ValueError, match="exists and is not overwritten"):
+        train(arguments)
+
+
+def test_options_within_options(config, tmp_path):
+    inner = "adaptive_margin.gain=2"
+    options = ["--method", "cals", "--method-options", inner, "penalty=p2", "--allow-test-data"]
+    train([str(config), *options, "--dump", str(tmp_path / "mine.py")])
+    dumped = Config.fromfile(tmp_path / "mine.py")
+    assert dumped.model.head.loss.adaptive_margin == {"gain": 2}
+    assert dumped.model.head.loss.penalty == "p2"
+    assert dumped.custom_hooks[0].allow_test_data
+
+
+def test_runs_of_a_method_have_a_folder_of_their_own(config):
+    cfg = Config.fromfile(config)
+    assert runs.default_work_dir(cfg, "configs/ce/x.py") == "work_dirs/ce/x"
+    assert runs.default_work_dir(cfg, "configs/ce/x.py", "mbls") == "work_dirs/mbls/x"
 
 
 def test_unwritable_work_dir(error, config, tmp_path):

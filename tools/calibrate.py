@@ -25,8 +25,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from cals_mm import files, runs
-from cals_mm.config import with_metric
-from cals_mm.config_losses import type_name
+from cals_mm.config import type_name, with_metric
 from cals_mm.core import ClassTemperatureScaler, LogitScaler, TemperatureScaler, VectorScaler
 from cals_mm.hooks._splits import shared_files
 from cals_mm.posthoc.checkpoint import KEY, default_name, folded_checkpoint, save_new

@@ -6,7 +6,7 @@ import os
 
 from mmengine.config import Config
 
-from cals_mm.config_losses import type_name
+from cals_mm.config import type_name
 
 __all__ = ["use_glove"]
 

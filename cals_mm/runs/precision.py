@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from cals_mm.config_losses import type_name
+from cals_mm.config import type_name
 
 __all__ = ["CPUAmpOptimWrapper", "use_mixed_precision"]
 

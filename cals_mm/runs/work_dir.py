@@ -12,21 +12,30 @@ from cals_mm import files
 __all__ = ["check_writable", "default_work_dir", "prepare_work_dir", "refuse_to_overwrite"]
 
 
-def default_work_dir(cfg: Config, config_file: str) -> str:
-    """The config's own folder, or one by its path: a model has one for each method."""
+def default_work_dir(cfg: Config, config_file: str, method: str | None = None) -> str:
+    """The config's own folder, or one by its path: a model has one for each method.
+
+    Args:
+        cfg: The config.
+        config_file: Where it was read from.
+        method: What it is trained with instead of its own loss.
+    """
     path = Path(config_file).resolve()
-    return cfg.get("work_dir") or os.path.join("work_dirs", path.parent.name, path.stem)
+    return cfg.get("work_dir") or os.path.join("work_dirs", method or path.parent.name, path.stem)
 
 
-def prepare_work_dir(cfg: Config, config_file: str, work_dir: str | None) -> str:
+def prepare_work_dir(
+    cfg: Config, config_file: str, work_dir: str | None, method: str | None = None
+) -> str:
     """Set ``cfg.work_dir`` and check that it can be written, before anything is trained.
 
-    The command line wins over the config, which wins over ``work_dirs/<folder>/<name>``.
+    The command line wins over the config, which wins over ``work_dirs/<folder>/<name>``, or
+    ``work_dirs/<method>/<name>`` where a method is given.
 
     Raises:
         ValueError: If the folder cannot be made or written.
     """
-    folder = work_dir or default_work_dir(cfg, config_file)
+    folder = work_dir or default_work_dir(cfg, config_file, method)
     folder = os.path.abspath(os.path.expanduser(folder))
     check_writable(folder)
     cfg.work_dir = folder

@@ -1,6 +1,10 @@
 # A small DeepLabV3 on synthetic street scenes, CALS.
 _base_ = "../ce/deeplabv3_demo.py"
 model = dict(
-    decode_head=dict(loss_decode=dict(_delete_=True, type="CALSLoss", num_classes=19, margin=7.0))
+    decode_head=dict(
+        loss_decode=dict(
+            _delete_=True, type="CALSLoss", num_classes=19, margin=_base_.method_defaults.margin
+        )
+    )
 )
 custom_hooks = [dict(type="RandomStateHook"), dict(type="CALSMultiplierHook")]

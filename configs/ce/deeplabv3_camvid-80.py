@@ -13,3 +13,4 @@ param_scheduler = [
     )
 ]
 train_dataloader = dict(batch_size=4, dataset=dict(max_images=80))
+method_defaults = dict(margin=7.0)

@@ -6,3 +6,4 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 model = dict(decode_head=dict(num_classes=19))
+method_defaults = dict(margin=7.0)

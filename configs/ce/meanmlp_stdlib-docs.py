@@ -7,3 +7,4 @@ _base_ = [
 ]
 model = dict(backbone=dict(vocabulary_size=8000), head=dict(num_classes=11))
 train_cfg = dict(max_epochs=20)
+method_defaults = dict(margin=5.0)

@@ -13,6 +13,8 @@ from mmengine.registry import HOOKS, METRICS, MODELS, DefaultScope
 from cals_mm import CALSLoss, add_cals
 from cals_mm.config import config_difference
 
+from .configs import tiny_classifier, tiny_segmentor
+
 SEG = Path(mmseg.__file__).parent / ".mim" / "configs"
 CLS = Path(mmpretrain.__file__).parent / ".mim" / "configs"
 
@@ -25,30 +27,6 @@ def seg(name: str) -> Config:
 
 def cls(name: str) -> Config:
     return Config.fromfile(CLS / name)
-
-
-def tiny_classifier(**head) -> Config:
-    head = {"type": "LinearClsHead", "num_classes": 4, "in_channels": 8, **head}
-    return Config(
-        {
-            "default_scope": "mmpretrain",
-            "model": {"type": "ImageClassifier", "head": head},
-            "val_dataloader": {"batch_size": 1},
-            "val_evaluator": {"type": "Accuracy"},
-        }
-    )
-
-
-def tiny_segmentor(**head) -> Config:
-    head = {"type": "FCNHead", "num_classes": 4, "in_channels": 8, "channels": 4, **head}
-    return Config(
-        {
-            "default_scope": "mmseg",
-            "model": {"type": "EncoderDecoder", "decode_head": head},
-            "val_dataloader": {"batch_size": 1},
-            "val_evaluator": {"type": "IoUMetric"},
-        }
-    )
 
 
 @pytest.mark.parametrize(

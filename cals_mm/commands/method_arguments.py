@@ -1,0 +1,99 @@
+"""Arguments that choose the method a config is trained with."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+from cals_mm import runs
+from cals_mm.config import config_difference, with_method
+from cals_mm.methods import METHODS
+
+__all__ = ["add_method_arguments", "check_method_arguments", "train_with_method"]
+
+
+def add_method_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the config is trained with instead of its own loss."""
+    group = parser.add_argument_group(
+        "method", "train any config of mmseg, mmpretrain or text with another method"
+    )
+    names = "; ".join(f"{method.name}: {method.title}" for method in METHODS.values())
+    group.add_argument("--method", choices=METHODS, metavar="NAME", help=names)
+    group.add_argument(
+        "--margin", type=margin, metavar="M", help="margin of the method, in logit units"
+    )
+    group.add_argument(
+        "--method-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="more arguments of the method's loss, for instance weight=0.05 adaptive_margin.gain=1",
+    )
+    group.add_argument(
+        "--allow-test-data",
+        action="store_true",
+        help="let the method learn on a validation set that is the test set too, as in most "
+        "configs of the frameworks; results on that test set are then optimistic",
+    )
+    group.add_argument("--cals", action="store_true", help="the same as --method cals")
+    group.add_argument(
+        "--cals-margin", type=margin, metavar="M", help="with --cals, the same as --margin"
+    )
+    group.add_argument(
+        "--cals-adaptive",
+        action="store_true",
+        help="let the margin of --cals follow the over-confidence on the validation data",
+    )
+    group.add_argument(
+        "--cals-allow-test-data",
+        action="store_true",
+        help="with --cals, the same as --allow-test-data",
+    )
+
+
+def margin(text: str) -> float | str:
+    """A margin of the command line: a number, or a word that the loss understands."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def check_method_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse options without their method, and gather them under one name each."""
+    if args.cals and args.method not in (None, "cals"):
+        parser.error(f"--cals is --method cals, and --method is {args.method}: give one of them")
+    if args.cals:
+        args.method = "cals"
+    elif args.cals_margin is not None or args.cals_adaptive or args.cals_allow_test_data:
+        parser.error("--cals-margin, --cals-adaptive and --cals-allow-test-data need --cals")
+    args.allow_test_data |= args.cals_allow_test_data
+    args.margin = args.cals_margin if args.margin is None else args.margin
+    if args.method is None and (args.margin is not None or args.allow_test_data):
+        parser.error("--margin and --allow-test-data need --method")
+    if args.method is None and args.method_options:
+        parser.error("--method-options needs --method")
+
+
+def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
+    """Change the method, and print what that changes in the config."""
+    options = nested(args.method_options or {})
+    if args.margin is not None:
+        options["margin"] = args.margin
+    if args.cals_adaptive:
+        options["adaptive_margin"] = {}
+    hook = {"allow_test_data": True} if args.allow_test_data else None
+    changed = with_method(cfg, args.method, hook=hook, **options)
+    if runs.rank() == 0:
+        print(f"--method {args.method} changes the config:", flush=True)
+        print(config_difference(cfg, changed) or "(in nothing)", flush=True)
+    return changed
+
+
+def nested(options: dict[str, Any]) -> dict[str, Any]:
+    """Options by dotted key as dictionaries in each other."""
+    cfg = Config()
+    cfg.merge_from_dict(options)
+    return cfg.to_dict()

@@ -1,0 +1,16 @@
+"""Read and change configs: the head that predicts, its loss, the method it is trained with."""
+
+from .difference import config_difference
+from .loss_site import LossSite, find_site, type_name
+from .metric import with_metric
+from .with_method import add_cals, with_method
+
+__all__ = [
+    "LossSite",
+    "add_cals",
+    "config_difference",
+    "find_site",
+    "type_name",
+    "with_method",
+    "with_metric",
+]

@@ -1,0 +1,113 @@
+"""What is refused before a config is changed."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from cals_mm.methods import METHODS, Method
+
+from .loss_site import type_name
+
+__all__ = ["check_complete", "check_options", "refuse_stateful", "task_values"]
+
+TASK_VALUES = ("margin", "num_samples")
+
+
+def check_options(
+    method: Method, hook: Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> None:
+    """Refuse options that the method has no use for, and a margin that is none.
+
+    Raises:
+        TypeError: If an option is no argument of the loss, or the method has no hook for
+            arguments of one.
+        ValueError: If the margin is a number that is not positive and finite.
+    """
+    if hook and not method.hook:
+        raise TypeError(f"the method {method.name} has no hook, got hook={dict(hook)}")
+    if method.loss is None:
+        if options:
+            raise TypeError(
+                f"the method {method.name} leaves the loss as it is and has no options, "
+                f"got {', '.join(options)}"
+            )
+        return
+    parameters = inspect.signature(method.loss).parameters
+    known = set(parameters) - {"num_classes"}
+    unknown = sorted(set(options) - known)
+    # A loss that hands further arguments on refuses them itself, when it is built.
+    if unknown and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+        raise TypeError(
+            f"{method.loss.__name__} has no argument {unknown[0]!r}; it has "
+            f"{', '.join(sorted(known))}"
+        )
+    margin = options.get("margin")
+    if isinstance(margin, (int, float)) and not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"margin must be a positive number, got {margin}")
+
+
+def check_complete(method: Method, options: Mapping[str, Any]) -> None:
+    """Refuse to leave out what the loss has no default for.
+
+    Raises:
+        ValueError: Naming the argument.
+    """
+    assert method.loss is not None
+    for name, parameter in inspect.signature(method.loss).parameters.items():
+        needed = (
+            parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        )
+        if needed and name not in options:
+            raise ValueError(
+                f"the method {method.name} needs {name}; give {name}=..., or write "
+                f"method_defaults = dict({name}=...) into the config"
+            )
+
+
+def task_values(cfg: Config) -> dict[str, Any]:
+    """What the config says about its task: ``method_defaults``, where it has such.
+
+    Raises:
+        ValueError: If it holds something else.
+    """
+    values = dict(cfg.get("method_defaults") or {})
+    for key in values:
+        if key not in TASK_VALUES:
+            raise ValueError(
+                f"method_defaults holds {key!r}; it may hold {' and '.join(TASK_VALUES)}"
+            )
+    return values
+
+
+def refuse_stateful(cfg: Config) -> None:
+    """Refuse a config that trains with a loss that has state, or has a hook for one.
+
+    Raises:
+        ValueError: Naming what it has.
+    """
+    stateful = [method for method in METHODS.values() if method.hook and method.loss]
+    types = {name for m in stateful for name in (m.loss.__name__, m.hook)}  # type: ignore[union-attr]
+    found = next((name for name in _types(cfg) if name in types), None)
+    if found:
+        what = "CALS" if found.startswith("CALS") else "a method"
+        raise ValueError(
+            f"the config has {what} already ({found}); train it as it is, or give the config "
+            "that it was made from"
+        )
+
+
+def _types(value: Any) -> Iterable[str]:
+    """Type names of all components inside a config."""
+    if isinstance(value, (dict, Config)):
+        if isinstance(value, dict):
+            yield type_name(value)
+        for _, item in value.items():
+            yield from _types(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _types(item)

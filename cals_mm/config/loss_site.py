@@ -1,0 +1,106 @@
+"""Where the loss of a config sits: the head that makes the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["LossSite", "find_site", "type_name"]
+
+# Heads whose output is not one softmax over classes per sample or pixel.
+NO_SOFTMAX_HEADS = {
+    "CSRAClsHead": "scores each label on its own (multi-label)",
+    "MultiLabelClsHead": "scores each label on its own (multi-label)",
+    "MultiLabelLinearClsHead": "scores each label on its own (multi-label)",
+    "MultiTaskHead": "holds one head per task",
+    "RegressionHead": "regresses",
+    "MaskFormerHead": "classifies masks, not pixels",
+    "Mask2FormerHead": "classifies masks, not pixels",
+    "SideAdapterCLIPHead": "classifies masks, not pixels",
+    "VPDDepthHead": "regresses depth",
+}
+
+
+@dataclass(frozen=True)
+class LossSite:
+    """The head that makes the prediction.
+
+    Attributes:
+        head: Config of the head.
+        path: Its place in the config, for messages.
+        key: Name of its loss argument, ``"loss_decode"`` or ``"loss"``.
+        num_classes: Number of classes K.
+        ignore_index: Label of void pixels; None where every sample has a class.
+    """
+
+    head: Mapping[str, Any]
+    path: str
+    key: str
+    num_classes: int
+    ignore_index: int | None
+
+    @property
+    def segmentation(self) -> bool:
+        """Whether the head predicts pixels (mmseg) rather than samples (mmpretrain)."""
+        return self.key == "loss_decode"
+
+
+def type_name(config: Mapping[str, Any]) -> str:
+    """Class name of a component config, without scope; the type may also be the class itself."""
+    kind = config.get("type")
+    if kind is None:
+        return "None"
+    return str(getattr(kind, "__name__", kind)).rsplit(".", 1)[-1]
+
+
+def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossSite:
+    """Find the head that makes the prediction of a segmentor or classifier.
+
+    Args:
+        model: The ``model`` of a config.
+        num_classes: Number of classes, where the config does not say.
+
+    Raises:
+        ValueError: If there is no such head, or if it has no softmax over classes.
+    """
+    if "decode_head" in model:
+        head, path, key = model["decode_head"], "model.decode_head", "loss_decode"
+        if isinstance(head, (list, tuple)):
+            head, path = head[-1], f"model.decode_head[{len(head) - 1}]"
+        if "kernel_generate_head" in head:  # K-Net: this head's loss serves every stage
+            head, path = head["kernel_generate_head"], path + ".kernel_generate_head"
+    elif model.get("head"):
+        head, path, key = model["head"], "model.head", "loss"
+    else:
+        raise ValueError(
+            f"the model {type_name(model)!r} has neither decode_head nor head, so there is no "
+            "loss to replace; set the loss in the config by hand"
+        )
+
+    name = type_name(head)
+    if name in NO_SOFTMAX_HEADS:
+        raise ValueError(
+            f"{path} is a {name}, which {NO_SOFTMAX_HEADS[name]}; a head with one softmax "
+            "over all classes is needed"
+        )
+    if head.get("out_channels") == 1:
+        raise ValueError(
+            f"{path} has out_channels=1, a sigmoid; one logit for each class is needed: "
+            "set out_channels=2 and a softmax loss"
+        )
+    if num_classes is None:
+        # mmpretrain's plain ClsHead leaves the last layer to the backbone.
+        places = (head, model.get("backbone") or {}, model.get("data_preprocessor") or {})
+        num_classes = next((p["num_classes"] for p in places if p.get("num_classes")), None)
+    if num_classes is None:
+        raise ValueError(
+            f"{path} ({name}) does not say its number of classes; if it classifies, pass "
+            "num_classes=..."
+        )
+    if num_classes < 2:
+        raise ValueError(
+            f"{path} has num_classes={num_classes}; a softmax needs at least two classes"
+        )
+    ignore_index = head.get("ignore_index", 255) if key == "loss_decode" else None
+    return LossSite(head, path, key, num_classes, ignore_index)

@@ -1,0 +1,119 @@
+"""What the loss of a head becomes when it is trained with another method."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from cals_mm.methods import Method
+
+from .loss_site import LossSite, type_name
+
+__all__ = ["replace_loss"]
+
+# Heads that use the entries of `loss_decode` for different outputs: the index of the entry that
+# sees the logits which the head predicts with.
+LOSS_OF_PREDICTION = {"PIDHead": 1, "DDRHead": 0}
+
+# mmpretrain's losses that are sigmoid losses unless their config says otherwise.
+SIGMOID_BY_DEFAULT = {"AsymmetricLoss": True, "FocalLoss": True}
+
+PLAIN_CE_KEYS = {"type", "_scope_", "loss_weight", "loss_name", "avg_non_ignore", "use_soft"}
+NEUTRAL_VALUES: dict[str, Any] = {
+    "use_sigmoid": (False, None),
+    "use_mask": (False,),
+    "class_weight": (None,),
+    "pos_weight": (None,),
+    "reduction": ("mean",),
+}
+
+
+def replace_loss(site: LossSite, method: Method, options: Mapping[str, Any]) -> Any:
+    """The loss config, or list of loss configs, of a head that is trained with a method.
+
+    The plain cross entropy becomes the loss of the method, with its weight and label smoothing
+    where that loss has such arguments. Any other loss becomes the ``base_loss`` of a method that
+    extends losses; the others drop it, with a warning. In a list the cross entropy is replaced,
+    and the others stay beside it.
+
+    Args:
+        site: The head.
+        method: The method; one with a loss.
+        options: Arguments of its loss; they win over what the replaced loss says.
+
+    Raises:
+        ValueError: If the loss of the head trains sigmoid outputs.
+    """
+    losses = site.head.get(site.key) or {"type": "CrossEntropyLoss"}
+    if not isinstance(losses, (list, tuple)):
+        return _replace(losses, site, method, options)
+    index = LOSS_OF_PREDICTION.get(type_name(site.head))
+    if index is None:
+        softmax = [i for i, loss in enumerate(losses) if type_name(loss) == "CrossEntropyLoss"]
+        index = softmax[0] if softmax else 0
+    return [
+        _replace(loss, site, method, options) if i == index else loss
+        for i, loss in enumerate(losses)
+    ]
+
+
+def _replace(
+    loss: Mapping[str, Any], site: LossSite, method: Method, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    _refuse_sigmoid(loss, site)
+    assert method.loss is not None
+    known = inspect.signature(method.loss).parameters
+    config: dict[str, Any] = {"type": method.loss.__name__}
+    if site.segmentation:
+        config["ignore_index"] = site.ignore_index
+    equal = _fused_arguments(loss)
+    if method.extends:
+        # A pixel sampler passes weights that mmseg's own losses normalise in their own way.
+        config.update({"base_loss": loss} if equal is None or site.head.get("sampler") else equal)
+    else:
+        carried = {key: value for key, value in (equal or {}).items() if key in known}
+        if carried != equal:
+            said = {key: value for key, value in loss.items() if key != "type"}
+            warnings.warn(
+                f"the {type_name(loss)} of {site.path} ({said}) is dropped for "
+                f"{method.loss.__name__}, which cannot add to it",
+                stacklevel=4,
+            )
+        config.update(carried)
+    return {**config, **options}
+
+
+def _refuse_sigmoid(loss: Mapping[str, Any], site: LossSite) -> None:
+    name = type_name(loss)
+    default = not site.segmentation and SIGMOID_BY_DEFAULT.get(name, False)
+    multi_label = loss.get("mode") == "multi_label"
+    # mmseg's sigmoid focal and Dice losses train heads that still predict by arg-max over classes.
+    binary = not site.segmentation or name == "CrossEntropyLoss"
+    if multi_label or (binary and loss.get("use_sigmoid", default)):
+        raise ValueError(
+            f"the {name} of {site.path} trains sigmoid outputs; a softmax over classes is "
+            "needed: set use_sigmoid=False"
+        )
+
+
+def _fused_arguments(loss: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a softmax cross entropy says beyond being plain; None for every other loss."""
+    name = type_name(loss)
+    arguments: dict[str, Any] = {}
+    keys = set(PLAIN_CE_KEYS)
+    if name == "LabelSmoothLoss":
+        keys |= {"label_smooth_val", "mode", "num_classes"}
+        smoothing = loss["label_smooth_val"]
+        if loss.get("mode", "original") == "classy_vision":
+            smoothing = smoothing / (1 + smoothing)
+        arguments["label_smoothing"] = smoothing
+    elif name != "CrossEntropyLoss":
+        return None
+    for key, value in loss.items():
+        if key not in keys and value not in NEUTRAL_VALUES.get(key, ()):
+            return None
+    if loss.get("loss_weight", 1.0) != 1.0:
+        arguments["loss_weight"] = loss["loss_weight"]
+    return arguments

@@ -1,0 +1,154 @@
+"""Make a config of mmseg, mmpretrain or this project train with another method."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from mmengine.config import Config
+
+from cals_mm.methods import find_method
+
+from ._checks import check_complete, check_options, refuse_stateful, task_values
+from .loss_site import find_site, type_name
+from .metric import with_metric
+from .replacement import replace_loss
+
+__all__ = ["add_cals", "with_method"]
+
+
+def with_method(
+    cfg: Config,
+    name: str,
+    *,
+    num_classes: int | None = None,
+    hook: Mapping[str, Any] | None = None,
+    metric: Mapping[str, Any] | None = None,
+    **loss_options: Any,
+) -> Config:
+    """Return a copy of a segmentation, classification or text config that trains with a method.
+
+    The copy differs in four places: ``custom_imports`` gains ``cals_mm``; the loss of the head
+    that makes the prediction becomes the method's; ``custom_hooks`` gains the hook that the loss
+    needs, and for mmpretrain's classifiers the ``KeepLogitsHook``; the evaluators of validation
+    and test gain a ``CalibrationMetric`` unless they have one. The method ``'ce'`` leaves the loss
+    as it is.
+
+    A plain softmax cross entropy is replaced, with or without label smoothing. (Losses of this
+    package average over valid pixels; mmseg's default divides by all.) Any other loss (class
+    weights, OHEM, a pixel sampler, focal, ...) stays as the ``base_loss`` of a method that adds a
+    penalty to a loss; the other methods drop it, with a warning. In a list of losses the cross
+    entropy is replaced and the others stay beside it. Auxiliary heads are left alone, and so are
+    all stages of a cascade but the last, which makes the prediction. (PointRend's last stage
+    refines uncertain points only.)
+
+    Values that depend on the task, a margin or the number of training samples, may stand in the
+    config: ``method_defaults = dict(margin=7.0)``. The options win over them.
+
+    The schedule stays as it is. What follows the validation changes once per validation, so
+    validate about once an epoch. Many configs of the frameworks validate on their test set; the
+    hook refuses that when the run starts, unless ``hook=dict(allow_test_data=True)``.
+
+    Args:
+        cfg: A config; with a ``val_dataloader`` where the method learns from the validation.
+        name: A name in ``cals_mm.methods.METHODS``.
+        num_classes: Number of classes, only where the config does not say.
+        hook: More arguments of the method's hook.
+        metric: More arguments of ``CalibrationMetric``.
+        **loss_options: More arguments of the method's loss.
+
+    Raises:
+        TypeError: If ``cfg`` is no config, or an option is no argument of the loss.
+        ValueError: If there is no such method; if the config has CALS already, has no validation
+            that the method needs, is not of the kind of task that the method is for, or has a head
+            without a softmax over classes; if a value is out of its range or missing.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> head = dict(type='LinearClsHead', num_classes=10, in_channels=8)
+        >>> cfg = Config(dict(model=dict(type='ImageClassifier', head=head)))
+        >>> with_method(cfg, 'mbls', margin=8.0).model.head.loss.type
+        'MbLSLoss'
+    """
+    if not isinstance(cfg, Config):
+        raise TypeError(f"cfg must be an mmengine Config, got {type(cfg).__name__}")
+    method = find_method(name)
+    check_options(method, hook, loss_options)
+    if not cfg.get("model"):
+        raise ValueError("the config has no model, so there is no loss to replace")
+    refuse_stateful(cfg)
+    if method.hook and not cfg.get("val_dataloader"):
+        raise ValueError(
+            f"the config has no val_dataloader; {name} learns on validation data: set "
+            "val_dataloader, val_evaluator and val_cfg to a held-out part of the training set"
+        )
+
+    cfg = copy.deepcopy(cfg)
+    site = find_site(cfg.model, num_classes)
+    kind = "segmentation" if site.segmentation else "classification"
+    if method.only not in (None, kind):
+        raise ValueError(f"the method {name} is for {method.only}; this config is of {kind}")
+    if method.loss is not None:
+        known = {"num_classes": site.num_classes, **task_values(cfg)}
+        taken = {key: known[key] for key in method.takes if key in known}
+        options = {**method.arguments, **taken, **loss_options}
+        check_complete(method, options)
+        site.head[site.key] = replace_loss(site, method, options)  # type: ignore[index]
+    cfg.custom_imports = _with_import(cfg.get("custom_imports"))
+    hooks = list(cfg.get("custom_hooks") or [])
+    if method.hook:
+        hooks.append({"type": method.hook, **(hook or {})})
+    # mmpretrain's predictions lack the raw scores that the metric reads; others hold them.
+    mmpretrain = not site.segmentation and type_name(cfg.model) != "TextClassifier"
+    if mmpretrain and "KeepLogitsHook" not in map(type_name, hooks):
+        hooks.append({"type": "KeepLogitsHook"})
+    cfg.custom_hooks = hooks
+    options = {"ignore_index": site.ignore_index} if site.segmentation else {}
+    for split in ("val", "test"):
+        if cfg.get(f"{split}_evaluator"):
+            evaluator = cfg[f"{split}_evaluator"]
+            cfg[f"{split}_evaluator"] = with_metric(evaluator, {**options, **(metric or {})})
+    return cfg
+
+
+def _with_import(custom_imports: Mapping[str, Any] | None) -> dict[str, Any]:
+    merged = dict(custom_imports or {"allow_failed_imports": False})
+    imports = merged.get("imports") or []
+    imports = [imports] if isinstance(imports, str) else list(imports)
+    merged["imports"] = imports if "cals_mm" in imports else [*imports, "cals_mm"]
+    return merged
+
+
+def add_cals(
+    cfg: Config,
+    margin: float | Literal["auto"] = 10.0,
+    *,
+    num_classes: int | None = None,
+    hook: Mapping[str, Any] | None = None,
+    metric: Mapping[str, Any] | None = None,
+    **loss_options: Any,
+) -> Config:
+    """Return a copy of a config that trains with CALS: :func:`with_method` for ``'cals'``.
+
+    Args:
+        cfg: A config with a ``val_dataloader``, on which the multipliers are learned.
+        margin: Largest admissible logit distance, in logit units, > 0.
+        num_classes: Number of classes, only where the config does not say.
+        hook: More arguments of ``CALSMultiplierHook``.
+        metric: More arguments of ``CalibrationMetric``.
+        **loss_options: More arguments of ``CALSLoss``, for instance ``class_reduction="sum"``.
+
+    Raises:
+        TypeError, ValueError: As of :func:`with_method`.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> head = dict(type='LinearClsHead', num_classes=10, in_channels=8)
+        >>> cfg = Config(dict(model=dict(type='ImageClassifier', head=head),
+        ...                   val_dataloader=dict(batch_size=1)))
+        >>> add_cals(cfg, margin=8.0).model.head.loss.type
+        'CALSLoss'
+    """
+    options = {"margin": margin, **loss_options}
+    return with_method(cfg, "cals", num_classes=num_classes, hook=hook, metric=metric, **options)

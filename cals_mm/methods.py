@@ -1,0 +1,173 @@
+"""The table of methods: the loss of each, what it needs to know, and what is tried of it.
+
+Everything that goes through all methods reads :data:`METHODS`: ``cals_mm.with_method``,
+``tools/train.py --method``, the benchmark, the tests. A new method is one more entry.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import nn
+
+from .core import AdaptiveMargin
+from .losses import (
+    ACLSLoss,
+    AdaFocalLoss,
+    BrierLoss,
+    CALSLoss,
+    CRaCLoss,
+    EntropyPenaltyLoss,
+    FLSDLoss,
+    MbLSLoss,
+    MMCELoss,
+    PairwiseConstraintLoss,
+    SampleCALSLoss,
+    SmoothedCrossEntropyLoss,
+    SoftmaxFocalLoss,
+)
+
+__all__ = ["METHODS", "REFERENCE", "Knob", "Method", "find_method"]
+
+REFERENCE = "ce"
+"""The method that the others are compared with."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """The argument of a loss that is worth trying, and its values in the order of trying.
+
+    Attributes:
+        argument: Argument of the loss, with dots where it stands in a dictionary of it.
+        values: Values; one that the config has is left out, since it is tried first.
+        factors: In place of values: multiples of the config's value.
+        owner: Whose signature has the default, where the config gives no value. None: the loss.
+    """
+
+    argument: str
+    values: tuple[float, ...] = ()
+    factors: tuple[float, ...] = ()
+    owner: Callable[..., Any] | None = None
+
+    def others(self, configured: float) -> list[float]:
+        """Values to try beside the config's."""
+        values = [configured * factor for factor in self.factors] + list(self.values)
+        return [value for value in values if not math.isclose(value, configured)]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How one method trains the head that makes the prediction.
+
+    Attributes:
+        name: Name on the command line and of folders.
+        title: What a reader is told the method is.
+        loss: Class of the loss; None keeps the loss that the config has.
+        arguments: Arguments of the loss that make the method what it is. All others stand at the
+            defaults of its signature.
+        takes: Arguments that the config knows: ``'num_classes'`` from the head, ``'margin'`` and
+            ``'num_samples'`` from its ``method_defaults``, where it has such.
+        only: Kind of task that the method is for; None: both.
+        knob: The argument that is worth trying; None where there is none.
+    """
+
+    name: str
+    title: str
+    loss: type[nn.Module] | None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    takes: tuple[Literal["num_classes", "margin", "num_samples"], ...] = ()
+    only: Literal["segmentation", "classification"] | None = None
+    knob: Knob | None = None
+
+    @property
+    def hook(self) -> str | None:
+        """Type of the hook that moves the state of the loss; None where it has none."""
+        return getattr(self.loss, "driven_by", None)
+
+    @property
+    def extends(self) -> bool:
+        """Whether the loss can add to another loss rather than take its place."""
+        return self.loss is not None and "base_loss" in inspect.signature(self.loss).parameters
+
+
+_FACTORS = (0.5, 2.0, 0.25, 4.0)
+_WEIGHT = Knob("weight", factors=_FACTORS)
+_MARGIN = Knob("margin", factors=(0.75, 1.5, 1.25, 0.5))
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(REFERENCE, "cross entropy", None),
+        Method(
+            "label_smoothing",
+            "label smoothing",
+            SmoothedCrossEntropyLoss,
+            knob=Knob("label_smoothing", (0.05, 0.1, 0.02, 0.2, 0.01)),
+        ),
+        Method(
+            "focal", "focal loss", SoftmaxFocalLoss, knob=Knob("gamma", (3.0, 2.0, 5.0, 1.0, 4.0))
+        ),
+        Method("flsd", "sample-dependent focal loss, FLSD-53", FLSDLoss),
+        Method("adafocal", "AdaFocal", AdaFocalLoss, knob=Knob("rate", factors=_FACTORS)),
+        Method("ecp", "entropy penalty", EntropyPenaltyLoss, knob=_WEIGHT),
+        Method("mmce", "MMCE", MMCELoss, knob=_WEIGHT),
+        Method("brier", "Brier score", BrierLoss),
+        Method(
+            "cpc",
+            "pairwise constraints",
+            PairwiseConstraintLoss,
+            knob=Knob("exclusion_weight", factors=_FACTORS),
+        ),
+        Method("mbls", "margin-based label smoothing", MbLSLoss, takes=("margin",), knob=_MARGIN),
+        Method("acls", "ACLS", ACLSLoss, takes=("margin",), knob=_MARGIN),
+        Method(
+            "crac",
+            "class- and region-adaptive constraints",
+            CRaCLoss,
+            takes=("num_classes", "margin"),
+            only="segmentation",
+            knob=_MARGIN,
+        ),
+        Method("cals", "CALS", CALSLoss, takes=("num_classes", "margin"), knob=_MARGIN),
+        Method(
+            "cals_hr",
+            "CALS by the heuristic rule",
+            CALSLoss,
+            {"rule": "heuristic"},
+            takes=("num_classes", "margin"),
+            knob=_MARGIN,
+        ),
+        Method(
+            "cals_adaptive",
+            "CALS with an adaptive margin",
+            CALSLoss,
+            {"adaptive_margin": {}},
+            takes=("num_classes",),
+            knob=Knob("adaptive_margin.gain", factors=(6.0, 2.0, 0.5, 12.0), owner=AdaptiveMargin),
+        ),
+        Method(
+            "cals_sample",
+            "CALS with multipliers of each sample",
+            SampleCALSLoss,
+            takes=("num_classes", "num_samples", "margin"),
+            only="classification",
+            knob=_MARGIN,
+        ),
+    )
+}
+"""All methods by name, the reference first."""
+
+
+def find_method(name: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name not in METHODS:
+        raise ValueError(f"no method is called {name!r}; there are: {', '.join(METHODS)}")
+    return METHODS[name]
