@@ -15,10 +15,18 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+from mmengine.registry import MODEL_WRAPPERS
+from torch import nn
 
-__all__ = ["leave_process_group", "prepare_devices", "rank"]
+from cals_mm.config_losses import type_name
+
+__all__ = ["CPUDistributedDataParallel", "leave_process_group", "prepare_devices", "rank"]
 
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
+
+SYNC_BN = {"SyncBN", "MMSyncBN", "SyncBatchNorm"}
+"""Class names of synchronised batch norm in the registries, in mmcv and in torch."""
 
 # Where each launcher says what torch wants to know.
 LAUNCHER_VARIABLES = {
@@ -35,6 +43,18 @@ LAUNCHER_VARIABLES = {
 }
 
 
+@MODEL_WRAPPERS.register_module()
+class CPUDistributedDataParallel(MMDistributedDataParallel):
+    """MMEngine's wrapper for processes without a GPU, where no batch norm is synchronised.
+
+    Synchronised layers may come from anywhere, a constructor's default say, so those of the model
+    are replaced that is built.
+    """
+
+    def __init__(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
+        super().__init__(revert_sync_batchnorm(module), *args, **kwargs)
+
+
 def rank() -> int:
     """Number of this process among those of the run; 0 where there is one only."""
     for variable in RANK_VARIABLES:
@@ -46,7 +66,7 @@ def rank() -> int:
 def prepare_devices(cfg: Config, launcher: str) -> None:
     """Set the launcher; without a GPU, make several processes talk by gloo.
 
-    Without a GPU, SyncBN layers become BN layers, which synchronised ones need a GPU for: each
+    Without a GPU, synchronised batch norm becomes plain batch norm, whatever its name: each
     process then normalises by its own part of the batch.
 
     Raises:
@@ -59,12 +79,15 @@ def prepare_devices(cfg: Config, launcher: str) -> None:
     env_cfg = cfg.setdefault("env_cfg", {})
     dist_cfg = env_cfg.setdefault("dist_cfg", {})
     dist_cfg["backend"] = "gloo"
-    wrapper = cfg.get("model_wrapper_cfg") or {"type": "MMDistributedDataParallel"}
+    wrapper = dict(cfg.get("model_wrapper_cfg") or {})
+    if type_name(wrapper) in ("None", "MMDistributedDataParallel"):
+        wrapper["type"] = f"{__name__}.{CPUDistributedDataParallel.__name__}"
     defaults = {
         "broadcast_buffers": False,
         "find_unused_parameters": cfg.get("find_unused_parameters", False),
     }
     cfg.model_wrapper_cfg = {**defaults, **wrapper, "device_ids": None}
+    cfg.sync_bn = None  # 'torch' or 'mmcv' would convert every batch norm
     _replace_sync_bn(cfg.model)
     torch.distributed.init_process_group(
         "gloo", timeout=datetime.timedelta(seconds=dist_cfg.get("timeout", 1800))
@@ -103,7 +126,7 @@ def _set_variables(launcher: str) -> None:
 
 def _replace_sync_bn(value: Any) -> None:
     if isinstance(value, dict):
-        if value.get("type") == "SyncBN":
+        if type_name(value) in SYNC_BN:
             value["type"] = "BN"
         for item in value.values():
             _replace_sync_bn(item)

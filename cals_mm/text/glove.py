@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def read_glove(path: str | Path, vocabulary: Vocabulary, dim: int) -> dict[int, 
     with bar, file.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             bar.update(len(line))
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             # Some words of the larger files hold spaces themselves.
             word, *numbers = line.rstrip(b"\r\n").rsplit(b" ", dim)
             if len(numbers) != dim or (number == 1 and b" " in word):
@@ -53,11 +55,15 @@ def read_glove(path: str | Path, vocabulary: Vocabulary, dim: int) -> dict[int, 
             if index == UNKNOWN:
                 continue
             try:
-                vectors[index] = np.array([float(n) for n in numbers], dtype=np.float32)
+                with np.errstate(over="ignore"):
+                    vector = np.array([float(n) for n in numbers], dtype=np.float32)
             except ValueError:
+                vector = np.full(dim, np.nan, dtype=np.float32)
+            if not np.isfinite(vector).all():
                 raise ValueError(
-                    f"{path}, line {number} is malformed: expected a word and {dim} numbers"
-                ) from None
+                    f"{path}, line {number} is malformed: expected a word and {dim} finite numbers"
+                )
+            vectors[index] = vector
     if not vectors:
         raise ValueError(f"{path} has none of the {len(vocabulary)} words of the vocabulary")
     return vectors

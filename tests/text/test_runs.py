@@ -231,6 +231,16 @@ def test_glove_vectors_are_those_of_the_words(tmp_path):
     }
 
 
+@pytest.mark.parametrize("first", ["b 1 2 3", "other 4 5 6"])
+def test_a_byte_order_mark_belongs_to_no_word(tmp_path, first):
+    file = tmp_path / "g.txt"
+    file.write_text(f"{first}\nb 1 2 3\r\n", encoding="utf-8-sig")
+    vectors = read_glove(file, Vocabulary(["b"]), dim=3)
+    assert [vector.tolist() for vector in vectors.values()] == [[1.0, 2.0, 3.0]]
+    file.write_text("b 1 2 3\n", encoding="utf-8-sig")
+    assert len(read_glove(file, Vocabulary(["b"]), dim=3)) == 1
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -238,6 +248,9 @@ def test_glove_vectors_are_those_of_the_words(tmp_path):
         (["a 1 2 3 4"], "line 1 has 4 numbers: expected a word and 3, the embedding_dim"),
         (["b 1 2 3", "", "a 1 2 3"], "line 2 has 0 numbers"),
         (["b 1 2 3", "a 1 x 3"], "line 2 is malformed"),
+        (["b 1 2 3", "a 1 nan 3"], "line 2 is malformed: expected a word and 3 finite"),
+        (["b 1 -inf 3"], "line 1 is malformed"),
+        (["b 1 2 1e39"], "line 1 is malformed"),  # not in float32
         (["z 1 2 3"], "has none of the 2 words"),
     ],
 )
