@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from mmengine.registry import DATASETS
 
+from cals_mm.frameworks.labels import labels_of
+
 from .class_splits import long_tail_indices
 
 __all__ = ["LongTailDataset"]
@@ -19,8 +21,8 @@ class LongTailDataset:
     its images, class K - 1 one for each ``ratio`` of them.
 
     Args:
-        dataset: Config of a data set of mmpretrain, or the data set; it needs
-            ``metainfo['classes']`` and one ``gt_label`` for each image.
+        dataset: Config of a data set of mmpretrain or of a wrapper (joined, repeated, ...), or the
+            data set; it needs ``metainfo['classes']`` and one ``gt_label`` for each image.
         ratio: Images of class 0 for each image of class K - 1, at least 1.
         seed: Seed of the choice within each class.
         lazy_init: Put off reading the data set until it is needed.
@@ -42,7 +44,7 @@ class LongTailDataset:
             )
         if isinstance(dataset, Mapping):
             dataset = DATASETS.build({**dataset, "lazy_init": True})
-        if getattr(dataset, "test_mode", False):
+        if _in_test_mode(dataset):
             raise ValueError(
                 "LongTailDataset wraps a data set in test mode: wrap the training split only, so "
                 "that val and test stay balanced"
@@ -63,9 +65,10 @@ class LongTailDataset:
         """Read the labels and choose the images, once."""
         if self._indices is None:
             self.dataset.full_init()
-            labels = [int(self.dataset.get_cat_ids(i)[0]) for i in range(len(self.dataset))]
+            labels = labels_of(self.dataset)
             num_classes = len(self.metainfo["classes"])
             self._indices = long_tail_indices(labels, num_classes, self.ratio, self.seed)
+            self._labels = labels[self._indices]
 
     @property
     def indices(self) -> np.ndarray:
@@ -80,7 +83,8 @@ class LongTailDataset:
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Its label, in a list."""
-        return self.dataset.get_cat_ids(int(self.indices[idx]))
+        self.full_init()
+        return [int(self._labels[idx])]
 
     def get_gt_labels(self) -> np.ndarray:
         """Labels of the kept images, (N,) int64."""
@@ -91,3 +95,10 @@ class LongTailDataset:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+def _in_test_mode(dataset: Any) -> bool:
+    inside = [*getattr(dataset, "datasets", ()), getattr(dataset, "dataset", None)]
+    return getattr(dataset, "test_mode", False) or any(
+        _in_test_mode(part) for part in inside if part is not None
+    )

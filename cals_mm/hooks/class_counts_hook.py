@@ -10,6 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS
 from mmengine.runner import BaseLoop, Runner
 
+from cals_mm.frameworks.labels import labels_of
+
 __all__ = ["ClassCountsHook", "count_classes"]
 
 
@@ -57,16 +59,14 @@ def count_classes(dataset: Any) -> np.ndarray:
     Raises:
         ValueError: The data set does not say its classes or labels.
     """
-    if hasattr(dataset, "full_init"):
-        dataset.full_init()
-    classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
-    if classes is None or not hasattr(dataset, "get_cat_ids"):
+    try:
+        labels = labels_of(dataset)
+        return np.bincount(labels, minlength=len(dataset.metainfo["classes"]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{type(dataset).__name__} does not say its classes and labels, which the counts of "
-            "training images need: give LongTailMetric(class_counts=[...])"
-        )
-    labels = [int(dataset.get_cat_ids(index)[0]) for index in range(len(dataset))]
-    return np.bincount(labels, minlength=len(classes))
+            f"{type(dataset).__name__} does not say its classes and labels ({error}), which the "
+            "counts of training images need: give LongTailMetric(class_counts=[...])"
+        ) from error
 
 
 def _training_set(runner: Runner) -> Any:

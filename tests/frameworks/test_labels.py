@@ -1,0 +1,95 @@
+"""Labels are read through every wrapper that MMEngine and torch have."""
+
+import numpy as np
+import pytest
+from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
+from mmengine.registry import DATASETS
+from torch.utils.data import Subset
+
+from cals_mm.datasets.long_tail import LongTailDataset
+from cals_mm.frameworks.labels import labels_of
+from cals_mm.hooks.class_counts_hook import count_classes
+
+LABELS = [0] * 9 + [1] * 9 + [2] * 9
+
+
+@DATASETS.register_module()
+class Labelled(BaseDataset):
+    METAINFO = {"classes": ("a", "b", "c")}
+
+    def load_data_list(self) -> list[dict]:
+        return [{"img_path": str(k), "gt_label": label} for k, label in enumerate(LABELS)]
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        return [self.get_data_info(idx)["gt_label"]]
+
+
+class Wrapped:
+    """A wrapper of the user's."""
+
+    metainfo = Labelled.METAINFO
+
+    def __init__(self) -> None:
+        self.inner = Labelled()
+
+    def full_init(self) -> None: ...
+
+    def get_data_info(self, index: int) -> dict:
+        return {"gt_label": np.array([LABELS[index]])}
+
+    def __getitem__(self, index: int) -> dict:
+        return self.inner[index]
+
+    def __len__(self) -> int:
+        return len(LABELS)
+
+
+class NoLabels(Wrapped):
+    def get_data_info(self, index: int) -> dict:
+        return {}
+
+
+WRAPPERS = {
+    "data set": (Labelled, LABELS),
+    "joined": (lambda: ConcatDataset([Labelled(), Labelled()]), 2 * LABELS),
+    "repeated": (lambda: RepeatDataset(Labelled(), times=2), 2 * LABELS),
+    "balanced": (lambda: ClassBalancedDataset(Labelled(), oversample_thr=1e-3), LABELS),
+    "repeated joined": (lambda: RepeatDataset(ConcatDataset([Labelled()]), 2), 2 * LABELS),
+    "the user's": (Wrapped, LABELS),
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_labels_through_a_wrapper(kind):
+    make, expected = WRAPPERS[kind]
+    assert labels_of(make()).tolist() == expected
+    assert count_classes(make()).tolist() == np.bincount(expected).tolist()
+
+
+@pytest.mark.parametrize("kind", WRAPPERS)
+def test_a_long_tail_of_a_wrapper(kind):
+    make, expected = WRAPPERS[kind]
+    dataset = LongTailDataset(make(), ratio=9)
+    largest = expected.count(0)
+    assert count_classes(dataset).tolist() == [largest, largest // 3, largest // 9]
+    shown = [dataset[index]["gt_label"] for index in range(len(dataset))]
+    assert shown == dataset.get_gt_labels().tolist()
+
+
+def test_a_subset_of_torch():
+    assert labels_of(Subset(Labelled(), [26, 0, 9])).tolist() == [2, 0, 1]
+    assert labels_of(Subset(LongTailDataset(Labelled(), ratio=9), [0, 12])).tolist() == [0, 2]
+
+
+def test_without_labels_one_line():
+    with pytest.raises(ValueError, match="NoLabels gives 0 labels for its sample 0"):
+        labels_of(NoLabels())
+    with pytest.raises(ValueError, match=r"NoLabels does not say its classes.*class_counts"):
+        count_classes(NoLabels())
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_wrapped_test_split_keeps_its_balance(times):
+    inside = dict(type="Labelled", test_mode=True)
+    with pytest.raises(ValueError, match="test mode"):
+        LongTailDataset(dict(type="ConcatDataset", datasets=[inside] * times), ratio=9)
