@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 
 from cals_mm import files, runs
+from cals_mm.config import append_metric
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -50,10 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_out("--out", args.out)
     if args.predictions:
         check_out("--predictions", args.predictions)
-        cfg.test_evaluator = [
-            *(cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]),
-            dict(type="PredictionFile", out_file=os.path.abspath(args.predictions)),
-        ]
+        predictions = {"type": "PredictionFile", "out_file": os.path.abspath(args.predictions)}
+        cfg.test_evaluator = append_metric(cfg.test_evaluator, predictions)
     # Below the folder of the training run, whose dumped config must not be replaced.
     work_dir = args.work_dir or os.path.join(runs.default_work_dir(cfg, args.config), "test")
     runs.prepare_work_dir(cfg, args.config, work_dir)

@@ -2,12 +2,13 @@
 
 from .difference import config_difference
 from .loss_site import LossSite, find_site, type_name
-from .metric import with_metric
+from .metric import append_metric, with_metric
 from .with_method import add_cals, with_method
 
 __all__ = [
     "LossSite",
     "add_cals",
+    "append_metric",
     "config_difference",
     "find_site",
     "type_name",

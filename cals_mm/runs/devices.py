@@ -19,7 +19,7 @@ from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
-from cals_mm.config_losses import type_name
+from cals_mm.config import type_name
 
 __all__ = ["CPUDistributedDataParallel", "leave_process_group", "prepare_devices", "rank"]
 

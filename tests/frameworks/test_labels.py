@@ -54,7 +54,15 @@ WRAPPERS = {
     "joined": (lambda: ConcatDataset([Labelled(), Labelled()]), 2 * LABELS),
     "repeated": (lambda: RepeatDataset(Labelled(), times=2), 2 * LABELS),
     "balanced": (lambda: ClassBalancedDataset(Labelled(), oversample_thr=1e-3), LABELS),
-    "repeated joined": (lambda: RepeatDataset(ConcatDataset([Labelled()]), 2), 2 * LABELS),
+    "joined repeated": (
+        lambda: DATASETS.build(
+            dict(
+                type="ConcatDataset",
+                datasets=[dict(type="RepeatDataset", times=2, dataset=dict(type="Labelled"))],
+            )
+        ),
+        2 * LABELS,
+    ),
     "the user's": (Wrapped, LABELS),
 }
 
