@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, init
 from cals_mm import CALSLoss, SampleCALSLoss
 from cals_mm.core import HeuristicRule
 from cals_mm.hooks._following import FollowingHook
-from cals_mm.losses import ValidatedLoss
+from cals_mm.losses import StatefulLoss
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.parts)
@@ -82,7 +82,7 @@ def test_builds(path: Path) -> None:
         # None is PyTorch's cross entropy in a text head.
         name = "CrossEntropyLoss" if loss is None else type(loss).__name__
         assert name == LOSSES[path.parent.name]
-    followers = [module for module in model.modules() if isinstance(module, ValidatedLoss)]
+    followers = [module for module in model.modules() if isinstance(module, StatefulLoss)]
     hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
     rules = [loss.rule for loss in followers if isinstance(loss, CALSLoss)]
     method = path.parent.name
@@ -126,7 +126,7 @@ def test_a_method_differs_from_cross_entropy_by_its_loss_and_hook_alone(path: Pa
     if isinstance(loss, SampleCALSLoss):
         loss.start_batch([0, 1])
     assert loss(logits, target).isfinite()
-    if isinstance(loss, ValidatedLoss):
+    if isinstance(loss, StatefulLoss):
         assert cfg.custom_hooks.pop()["type"] == loss.driven_by
     assert cfg.to_dict() == plain.to_dict()
 

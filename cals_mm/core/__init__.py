@@ -16,6 +16,7 @@ from .augmented_lagrangian import AugmentedLagrangian
 from .confidence_statistics import ConfidenceStatistics
 from .dual_statistics import DualStatistics, NonFiniteLogitsError
 from .heuristic_rule import HeuristicRule
+from .learned_state import LearnedState, ValidationStatistics
 from .margin_rule import MarginRule
 from .region_lagrangian import RegionLagrangian, RegionStatistics
 from .sample_multipliers import SampleMultipliers, SampleStatistics
@@ -28,6 +29,7 @@ __all__ = [
     "ConfidenceStatistics",
     "DualStatistics",
     "HeuristicRule",
+    "LearnedState",
     "LogitScaler",
     "MarginRule",
     "MarginStatistics",
@@ -38,6 +40,7 @@ __all__ = [
     "SampleMultipliers",
     "SampleStatistics",
     "TemperatureScaler",
+    "ValidationStatistics",
     "VectorScaler",
     "suggest_margin",
 ]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .confidence_statistics import ConfidenceStatistics
+from .learned_state import LearnedState
 
 __all__ = ["AdaptiveFocus"]
 
 
-class AdaptiveFocus(nn.Module):
+class AdaptiveFocus(LearnedState):
     r"""Gamma of AdaFocal: one for each of some bins of equally many validation samples.
 
     After every validation, with the mean confidence C and the accuracy A of each bin b:
@@ -59,9 +60,10 @@ class AdaptiveFocus(nn.Module):
         1.6487
     """
 
+    learned = "gammas"
+
     gamma: Tensor
     edges: Tensor
-    num_updates: Tensor
 
     def __init__(
         self,
@@ -94,7 +96,6 @@ class AdaptiveFocus(nn.Module):
         self.threshold = threshold
         self.register_buffer("gamma", torch.full((num_bins,), float(gamma_init)))
         self.register_buffer("edges", torch.arange(1, num_bins) / num_bins)
-        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
 
     def of(self, probability: Tensor) -> Tensor:
         """Gamma of each sample by the probability of its label.
@@ -112,18 +113,8 @@ class AdaptiveFocus(nn.Module):
         """Statistics for one validation; they need nothing of the state."""
         return ConfidenceStatistics()
 
-    @torch.no_grad()
-    def step_(self, statistics: ConfidenceStatistics) -> None:
-        """Update gammas and bins in place from the statistics of one validation.
-
-        Call ``statistics.all_reduce_()`` first where there are several processes. Without any
-        sample nothing changes and a warning is given; a bin without samples keeps its gamma.
-        """
-        if not statistics.count:
-            warnings.warn(
-                "the validation had no valid sample: gammas stay as they are", stacklevel=2
-            )
-            return
+    def _update_(self, statistics: ConfidenceStatistics, validation: int) -> None:
+        """Gammas, then bins; a bin without samples keeps its gamma."""
         bins = statistics.bins(self.num_bins)
         gap = torch.where(bins.samples > 0, bins.confidence - bins.accuracy, 0)
         gamma = self.gamma.double().cpu()
@@ -134,7 +125,15 @@ class AdaptiveFocus(nn.Module):
         )
         self.gamma.copy_(moved)
         self.edges.copy_(bins.edges)
-        self.num_updates += 1
+
+    def curves(self) -> dict[str, Tensor]:
+        """Gammas, (bins,), and the confidences between the bins, (bins - 1,)."""
+        return {"gamma": self.gamma, "edge": self.edges}
+
+    def entry_names(self, curve: str) -> Sequence[str]:
+        """Numbers of the bins in the order of confidence, from 0; an edge has the bin above."""
+        first = 1 if curve == "edge" else 0
+        return [f"bin {number}" for number in range(first, self.num_bins)]
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cals_mm.functional.cals_loss import cals_loss
 from cals_mm.functional.violation import check_margin, margin_violation
 
 from .adaptive_margin import AdaptiveMargin
+from .learned_state import LearnedState
 
 __all__ = ["MarginRule", "check_interval"]
 
 
-class MarginRule(nn.Module):
+class MarginRule(LearnedState):
     """Class-wise multipliers of the margin constraints, and a rule that moves them.
 
-    A subclass says how the multipliers weigh the penalty (:meth:`coefficients`), what a validation
-    has to sum up (:meth:`start_dual_epoch`) and how that moves them (:meth:`_update_`).
+    A subclass says how the multipliers weigh the penalty (:meth:`coefficients`), and what every
+    :class:`LearnedState` says.
 
     Args:
         num_classes: K >= 2.
@@ -37,7 +35,6 @@ class MarginRule(nn.Module):
     """
 
     multipliers: Tensor
-    num_updates: Tensor
 
     def __init__(
         self,
@@ -66,7 +63,6 @@ class MarginRule(nn.Module):
         self.lambda_max = lambda_max
         self.lambda_interval = lambda_interval
         self.register_buffer("multipliers", torch.full((num_classes,), float(lambda_init)))
-        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
 
     @property
     def margin(self) -> float:
@@ -75,14 +71,6 @@ class MarginRule(nn.Module):
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
         """Multipliers and rho, (K,) each, as the penalty function takes them."""
-        raise NotImplementedError
-
-    def start_dual_epoch(self) -> Any:
-        """Statistics for one validation, under the present state."""
-        raise NotImplementedError
-
-    def curves(self) -> dict[str, Tensor]:
-        """State to log: the multipliers, and whatever else moves."""
         raise NotImplementedError
 
     def violation(self, logits: Tensor) -> Tensor:
@@ -114,27 +102,6 @@ class MarginRule(nn.Module):
         )
         assert isinstance(penalty, Tensor)
         return penalty
-
-    @torch.no_grad()
-    def step_(self, statistics: Any) -> None:
-        """Move the state in place by the statistics of one validation.
-
-        Call ``statistics.all_reduce_()`` first where there are several processes. Without any
-        sample nothing changes and a warning is given.
-        """
-        if int(statistics.count) == 0:
-            warnings.warn(
-                "the validation had no valid sample: the multipliers stay as they are",
-                stacklevel=2,
-            )
-            return
-        validation = int(self.num_updates) + 1
-        self._update_(statistics, validation)
-        self.num_updates.fill_(validation)
-
-    def _update_(self, statistics: Any, validation: int) -> None:
-        """Move the state at the validation of this number, counted from 1."""
-        raise NotImplementedError
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""

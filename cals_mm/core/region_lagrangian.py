@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cals_mm.functional._regions import boundary_pixels, check_size
 
 from .augmented_lagrangian import AugmentedLagrangian
 from .dual_statistics import DualStatistics
+from .learned_state import LearnedState
 
 __all__ = ["REGIONS", "RegionLagrangian", "RegionStatistics", "region_masks"]
 
@@ -87,7 +87,7 @@ class RegionStatistics:
         return self
 
 
-class RegionLagrangian(nn.Module):
+class RegionLagrangian(LearnedState):
     """An :class:`AugmentedLagrangian` for each region, learned from the pixels of that region.
 
     Args:
@@ -135,17 +135,14 @@ class RegionLagrangian(nn.Module):
         """Statistics for one validation, under the present multipliers and rho."""
         return RegionStatistics(tuple(part.start_dual_epoch() for part in self.parts), self.size)
 
-    def step_(self, statistics: RegionStatistics) -> None:
-        """Update multipliers, then rho, of each region in place.
-
-        Call ``statistics.all_reduce_()`` first where there are several processes. A region without
-        a pixel stays as it is; without any pixel a warning is given.
-        """
-        if not statistics.count:
-            warnings.warn(
-                "the validation had no valid pixel: multipliers and rho stay as they are",
-                stacklevel=2,
-            )
+    def _update_(self, statistics: RegionStatistics, validation: int) -> None:
+        """Multipliers, then rho, of each region; one without a pixel stays as it is."""
         for part, sums in zip(self.parts, statistics.parts, strict=True):
             if sums.count:
                 part.step_(sums)
+
+    def curves(self) -> dict[str, Tensor]:
+        """Multipliers and rho of each region, (K,) each."""
+        parts = list(zip(REGIONS, self.parts, strict=True))
+        curves = {f"lambda_{region}": part.multipliers for region, part in parts}
+        return curves | {f"rho_{region}": part.rho for region, part in parts}

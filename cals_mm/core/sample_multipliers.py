@@ -148,6 +148,21 @@ class SampleMultipliers(AugmentedLagrangian):
         """:class:`SampleStatistics` for one epoch of training."""
         return SampleStatistics(self)
 
+    def step_(self, statistics: SampleStatistics) -> None:
+        """Update the multipliers, then rho, in place.
+
+        Raises:
+            ValueError: If a violation is NaN or infinite; the state then stays as it was.
+        """
+        finite = statistics.violation.isfinite().all(1)
+        if not finite.all():
+            raise ValueError(
+                f"training logits of sample {int((~finite).nonzero()[0])} hold NaN or Inf: look "
+                "for a diverged loss (lower the learning rate, clip gradients) or an overflow of "
+                "half precision"
+            )
+        super().step_(statistics)
+
 
 def check_num_samples(num_samples: int) -> None:
     """Raise ``ValueError`` unless it is a number of samples."""

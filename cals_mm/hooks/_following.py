@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from cals_mm.losses import ValidatedLoss
+from cals_mm.losses import StatefulLoss
 
 from .multiplier_history import MultiplierHistory
 
@@ -29,7 +29,7 @@ class FollowingHook(Hook):
     def __init__(self, module: str | None, draw: bool) -> None:
         self.module = module
         self.history = MultiplierHistory(draw)
-        self._loss: ValidatedLoss | None = None
+        self._loss: StatefulLoss | None = None
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None

@@ -7,7 +7,7 @@ from typing import cast
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from cals_mm.losses import ValidatedLoss
+from cals_mm.losses import StatefulLoss
 
 __all__ = ["locate_loss", "unwrap"]
 
@@ -28,7 +28,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 def locate_loss(
     model: nn.Module, name: str | None = None, hook: str = "CALSMultiplierHook"
-) -> tuple[ValidatedLoss, int | None]:
+) -> tuple[StatefulLoss, int | None]:
     """The model's loss that a hook drives, and the label that its head ignores.
 
     Args:
@@ -43,7 +43,7 @@ def locate_loss(
         ValueError: If there is no such loss, or more than one and no name.
     """
     found = {
-        key: module for key, module in model.named_modules() if isinstance(module, ValidatedLoss)
+        key: module for key, module in model.named_modules() if isinstance(module, StatefulLoss)
     }
     losses = {key: module for key, module in found.items() if module.driven_by == hook}
     kinds = " and ".join(sorted({type(module).__name__ for module in losses.values()}))

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from cals_mm.frameworks.reporting import never_fatal, unique_names
-from cals_mm.losses import ValidatedLoss
+from cals_mm.losses import StatefulLoss
 
 __all__ = ["MultiplierHistory"]
 
@@ -33,9 +33,9 @@ class MultiplierHistory:
         self._steps: list[int] = []
         self._curves: dict[str, list[Tensor]] = {}
 
-    def append(self, runner: Runner, loss: ValidatedLoss) -> None:
+    def append(self, runner: Runner, loss: StatefulLoss) -> None:
         """Note the values after an update, log them as scalars and in one line of text."""
-        curves = {name: value.detach().cpu().clone() for name, value in loss.curves().items()}
+        curves = {name: value.detach().cpu().clone() for name, value in loss.state.curves().items()}
         self._steps.append(runner.iter)
         # A run resumed with other options may gain or lose a curve: its gap is NaN.
         for name in self._curves | curves:
@@ -43,7 +43,7 @@ class MultiplierHistory:
             blank = torch.full_like(curves[name] if name in curves else known[-1], torch.nan)
             known += [blank] * (len(self._steps) - 1 - len(known))
             known.append(curves.get(name, blank))
-        with never_fatal(f"logging the {loss.learned}"):
+        with never_fatal(f"logging the {loss.state.learned}"):
             runner.logger.info(
                 f"{loss.label} update {len(self._steps)}: "
                 + ", ".join(_summary(runner, loss, curves))
@@ -51,13 +51,13 @@ class MultiplierHistory:
             scalars = _scalars(runner, loss, curves)
             runner.visualizer.add_scalars(scalars, step=runner.iter)
 
-    def draw(self, runner: Runner, loss: ValidatedLoss) -> None:
+    def draw(self, runner: Runner, loss: StatefulLoss) -> None:
         """Draw the curves through the runner's visualizer, on the main process."""
         if self._draw and self._steps and is_main_process():
-            with never_fatal(f"drawing the {loss.learned}"):
+            with never_fatal(f"drawing the {loss.state.learned}"):
                 self._add_picture(runner, loss)
 
-    def _add_picture(self, runner: Runner, loss: ValidatedLoss) -> None:
+    def _add_picture(self, runner: Runner, loss: StatefulLoss) -> None:
         # matplotlib is slow to import, and only needed here.
         from cals_mm.visualization import state_curves
 
@@ -66,12 +66,12 @@ class MultiplierHistory:
         names, entries = None, "classes"
         if leader is not None:
             names = _names(runner, loss, leader[0], leader[1][0])
-            entries = "classes" if loss.entry_names(leader[0]) is None else "entries"
+            entries = "classes" if loss.state.entry_names(leader[0]) is None else "entries"
         image = state_curves(
-            self._steps, curves, names, f"{loss.label} {loss.learned}", entries=entries
+            self._steps, curves, names, f"{loss.label} {loss.state.learned}", entries=entries
         )
         # A name with a slash would be written nowhere.
-        name = f"{loss.label.lower()}_{loss.learned}"
+        name = f"{loss.label.lower()}_{loss.state.learned}"
         runner.visualizer.add_image(name, image, step=runner.iter)
 
     def save(self, checkpoint: dict) -> None:
@@ -93,7 +93,7 @@ class MultiplierHistory:
             }
 
 
-def _summary(runner: Runner, loss: ValidatedLoss, curves: dict[str, Tensor]) -> list[str]:
+def _summary(runner: Runner, loss: StatefulLoss, curves: dict[str, Tensor]) -> list[str]:
     """Means for the log's line, and the largest entry of the leading curve."""
     parts = []
     for name, value in curves.items():
@@ -108,7 +108,7 @@ def _summary(runner: Runner, loss: ValidatedLoss, curves: dict[str, Tensor]) -> 
     return parts
 
 
-def _scalars(runner: Runner, loss: ValidatedLoss, curves: dict[str, Tensor]) -> dict[str, float]:
+def _scalars(runner: Runner, loss: StatefulLoss, curves: dict[str, Tensor]) -> dict[str, float]:
     prefix = loss.label.lower()
     scalars = {}
     for name, value in curves.items():
@@ -124,9 +124,9 @@ def _scalars(runner: Runner, loss: ValidatedLoss, curves: dict[str, Tensor]) -> 
     return scalars
 
 
-def _names(runner: Runner, loss: ValidatedLoss, curve: str, value: Tensor) -> Sequence[str]:
+def _names(runner: Runner, loss: StatefulLoss, curve: str, value: Tensor) -> Sequence[str]:
     """Names of the entries by the loss, or of the classes by the validation set, or numbers."""
-    given = loss.entry_names(curve)
+    given = loss.state.entry_names(curve)
     if given is not None:
         return given
     loader = getattr(runner, "val_dataloader", None)  # none in a run without validation

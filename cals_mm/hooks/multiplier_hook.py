@@ -11,9 +11,8 @@ from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from cals_mm.core import NonFiniteLogitsError
+from cals_mm.core import NonFiniteLogitsError, ValidationStatistics
 from cals_mm.frameworks.logits import keep_logits, logits_and_target
-from cals_mm.losses import ValidationStatistics
 
 from ._following import FollowingHook
 from ._locate import locate_loss, unwrap
@@ -27,7 +26,7 @@ __all__ = ["CALSMultiplierHook"]
 class CALSMultiplierHook(FollowingHook):
     """Learn the multipliers of a :class:`CALSLoss` from the validation predictions.
 
-    It drives any :class:`~cals_mm.losses.ValidatedLoss` likewise. The logits are those that the
+    It drives any :class:`~cals_mm.losses.StatefulLoss` likewise. The logits are those that the
     evaluator has just seen: no second forward pass. Multipliers and rho are frozen when the
     validation begins and move when it ends, on every process alike. Per-class values are logged,
     kept in checkpoints, and drawn at the end of training.
@@ -92,7 +91,7 @@ class CALSMultiplierHook(FollowingHook):
         """Freeze the state of the loss, before an EMA swaps its own in."""
         if self._loss is None:
             return  # validation outside training
-        self._statistics = self._loss.start_dual_epoch()
+        self._statistics = self._loss.state.start_dual_epoch()
         self._stack.enter_context(keep_logits(unwrap(runner.model)))
 
     def after_val_iter(
@@ -132,12 +131,12 @@ class CALSMultiplierHook(FollowingHook):
         found = [message for message in all_gather_object(self._nonfinite) if message]
         self._nonfinite = None
         if found:
-            message = f"{self._loss.learned} stay as they are; {found[0]}"
+            message = f"{self._loss.state.learned} stay as they are; {found[0]}"
             if self.on_nonfinite == "error":
                 raise ValueError(message)
             runner.logger.error(message)
         else:
-            self._loss.step_(statistics.all_reduce_())
+            self._loss.state.step_(statistics.all_reduce_())
             if statistics.count:
                 self.history.append(runner, self._loss)
         runner.message_hub.update_info(MARKER, runner.iter)

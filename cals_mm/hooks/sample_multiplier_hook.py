@@ -62,7 +62,7 @@ class SampleMultiplierHook(FollowingHook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Begin with no sample."""
-        self._statistics, self._seen = self._sample_loss.start_dual_epoch(), 0
+        self._statistics, self._seen = self._sample_loss.state.start_dual_epoch(), 0
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Tell the loss which samples come."""
@@ -85,7 +85,7 @@ class SampleMultiplierHook(FollowingHook):
         """Update the state of the loss, equally on all processes."""
         statistics, self._statistics = self._statistics, None
         assert statistics is not None
-        self._sample_loss.step_(statistics.all_reduce_())
+        self._sample_loss.state.step_(statistics.all_reduce_())
         self.history.append(runner, self._sample_loss)
 
     @property

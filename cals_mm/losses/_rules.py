@@ -8,6 +8,8 @@ from typing import Any
 
 from cals_mm.core import AdaptiveMargin, AugmentedLagrangian, HeuristicRule, MarginRule
 
+from ._arguments import check_options
+
 __all__ = ["build_rule"]
 
 
@@ -16,7 +18,7 @@ def build_rule(
     num_classes: int,
     margin: float,
     adaptive_margin: Mapping[str, Any] | None,
-    options: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> MarginRule:
     """Rule of the multipliers.
 
@@ -26,8 +28,8 @@ def build_rule(
         num_classes: K.
         margin: Largest admissible logit distance, in logit units; the first, where it adapts.
         adaptive_margin: Options of :class:`~cals_mm.core.AdaptiveMargin`; None: a fixed margin.
-        options: Options of :class:`~cals_mm.core.AugmentedLagrangian`, at their defaults for other
-            rules.
+        settings: Settings of :class:`~cals_mm.core.AugmentedLagrangian`, at their defaults for
+            other rules.
 
     Raises:
         TypeError: For options that a rule does not have.
@@ -41,9 +43,10 @@ def build_rule(
                 f"rule='augmented_lagrangian' takes its options beside it: {sorted(given)}"
             )
         if adaptive_margin is not None:
-            adaptive = _check_options(AdaptiveMargin, adaptive_margin, {"start"}, "adaptive_margin")
-            return AugmentedLagrangian(num_classes, AdaptiveMargin(margin, **adaptive), **options)
-        return AugmentedLagrangian(num_classes, margin, **options)
+            check_options("adaptive_margin", AdaptiveMargin, adaptive_margin, {"start"})
+            adaptive = AdaptiveMargin(margin, **adaptive_margin)
+            return AugmentedLagrangian(num_classes, adaptive, **settings)
+        return AugmentedLagrangian(num_classes, margin, **settings)
     if kind != "heuristic":
         raise ValueError(f"rule must be 'augmented_lagrangian' or 'heuristic', got {kind!r}")
     if adaptive_margin is not None:
@@ -52,21 +55,11 @@ def build_rule(
             "of one margin"
         )
     defaults = inspect.signature(AugmentedLagrangian).parameters
-    foreign = sorted(name for name, value in options.items() if value != defaults[name].default)
+    foreign = sorted(name for name, value in settings.items() if value != defaults[name].default)
     if foreign:
         raise TypeError(
             f"{', '.join(foreign)} belong to rule='augmented_lagrangian': give the options of the "
             "heuristic as rule=dict(type='heuristic', ...)"
         )
-    _check_options(HeuristicRule, given, {"num_classes", "margin"}, "rule='heuristic'")
+    check_options("rule='heuristic'", HeuristicRule, given, {"num_classes", "margin"})
     return HeuristicRule(num_classes, margin, **given)
-
-
-def _check_options(
-    cls: type, options: Mapping[str, Any], reserved: set[str], name: str
-) -> Mapping[str, Any]:
-    known = set(inspect.signature(cls).parameters) - reserved
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise TypeError(f"{name} has no option {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    return options

@@ -10,13 +10,14 @@ from cals_mm.functional._samples import Samples
 from cals_mm.functional.acls import acls_penalty
 from cals_mm.functional.violation import check_margin
 
-from ._baseline import BaselineLoss, check_not_negative
+from ._arguments import check_not_negative
+from .per_sample_loss import PerSampleLoss
 
 __all__ = ["ACLSLoss"]
 
 
 @MODELS.register_module()
-class ACLSLoss(BaselineLoss):
+class ACLSLoss(PerSampleLoss):
     r"""Cross entropy plus the adaptive and conditional regulariser, :math:`CE + w R`.
 
     .. math:: R = \lambda_1 \max(0, z_{\hat y} - \min_k z_k - m)^2

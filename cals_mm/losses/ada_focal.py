@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from cals_mm.core import AdaptiveFocus, ConfidenceStatistics
+from cals_mm.core import AdaptiveFocus
 from cals_mm.functional._samples import Samples
 from cals_mm.functional.focal import focal_weighted
 
-from ._baseline import BaselineLoss
-from ._validated import ValidatedLoss
+from .per_sample_loss import PerSampleLoss
+from .stateful_loss import StatefulLoss
 
 __all__ = ["AdaFocalLoss"]
 
@@ -29,7 +28,7 @@ class FocusParts(NamedTuple):
 
 
 @MODELS.register_module()
-class AdaFocalLoss(BaselineLoss, ValidatedLoss):
+class AdaFocalLoss(StatefulLoss, PerSampleLoss):
     r"""Focal loss with one gamma for each bin of the confidence (AdaFocal).
 
     .. math:: L = -(1 - p_y)^{\gamma} \log p_y \;\text{ for } \gamma > 0, \qquad
@@ -67,7 +66,7 @@ class AdaFocalLoss(BaselineLoss, ValidatedLoss):
     """
 
     soft_targets = False
-    learned = "gammas"
+    focus: AdaptiveFocus
 
     def __init__(
         self,
@@ -81,8 +80,8 @@ class AdaFocalLoss(BaselineLoss, ValidatedLoss):
         ignore_index: int | None = -100,
         loss_name: str = "loss_adafocal",
     ) -> None:
-        super().__init__(loss_weight, ignore_index, loss_name)
-        self.focus = AdaptiveFocus(num_bins, rate, gamma_init, gamma_min, gamma_max, threshold)
+        focus = AdaptiveFocus(num_bins, rate, gamma_init, gamma_min, gamma_max, threshold)
+        super().__init__(focus, "focus", loss_weight, ignore_index, loss_name)
 
     def sample_loss(self, samples: Samples) -> Tensor:
         """Focal loss of each sample."""
@@ -93,7 +92,6 @@ class AdaFocalLoss(BaselineLoss, ValidatedLoss):
         self, samples: Samples, weight: Tensor | None, avg_factor: float | Tensor | None
     ) -> Tensor:
         """Mean focal loss."""
-        self.require_hook()
         entropy, gamma = self._entropy_and_gamma(samples)
         if self.training:
             self.last_parts = FocusParts(samples.mean(entropy.detach()), samples.mean(gamma))
@@ -102,20 +100,3 @@ class AdaFocalLoss(BaselineLoss, ValidatedLoss):
     def _entropy_and_gamma(self, samples: Samples) -> tuple[Tensor, Tensor]:
         entropy = F.cross_entropy(samples.logits, samples.target, reduction="none")
         return entropy, self.focus.of((-entropy.detach()).exp())
-
-    def start_dual_epoch(self) -> ConfidenceStatistics:
-        """Statistics for one validation."""
-        return self.focus.start_dual_epoch()
-
-    def step_(self, statistics: ConfidenceStatistics) -> None:
-        """Update gammas and bins in place."""
-        self.focus.step_(statistics)
-
-    def curves(self) -> dict[str, Tensor]:
-        """Gammas, (bins,), and the confidences between the bins, (bins - 1,)."""
-        return {"gamma": self.focus.gamma, "edge": self.focus.edges}
-
-    def entry_names(self, curve: str) -> Sequence[str]:
-        """Numbers of the bins in the order of confidence, from 0; an edge has the bin above."""
-        first = 1 if curve == "edge" else 0
-        return [f"bin {number}" for number in range(first, self.focus.num_bins)]

@@ -8,13 +8,13 @@ from torch import Tensor
 from cals_mm.functional._samples import Samples
 from cals_mm.functional.brier import brier_loss
 
-from ._baseline import BaselineLoss
+from .per_sample_loss import PerSampleLoss
 
 __all__ = ["BrierLoss"]
 
 
 @MODELS.register_module()
-class BrierLoss(BaselineLoss):
+class BrierLoss(PerSampleLoss):
     r"""Brier score, mean over samples of :math:`\sum_k (p_k - y_k)^2`.
 
     Args:

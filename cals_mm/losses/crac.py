@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from cals_mm.core import RegionLagrangian, RegionStatistics
-from cals_mm.core.region_lagrangian import REGIONS, region_masks
+from cals_mm.core import AugmentedLagrangian, RegionLagrangian
+from cals_mm.core.region_lagrangian import region_masks
 from cals_mm.functional._samples import Samples, as_samples
 from cals_mm.functional.cals_loss import cals_loss, check_class_reduction
 
-from ._baseline import CallableLoss
-from ._validated import ValidatedLoss
+from ._arguments import check_settings, takes_settings_of
+from .framework_loss import LossCall
+from .stateful_loss import StatefulLoss
 
 __all__ = ["CRaCLoss"]
 
@@ -38,7 +39,8 @@ class RegionParts(NamedTuple):
 
 
 @MODELS.register_module()
-class CRaCLoss(CallableLoss, ValidatedLoss):
+@takes_settings_of(AugmentedLagrangian, "num_classes", "margin")
+class CRaCLoss(StatefulLoss):
     r"""Cross entropy plus class- and region-adaptive margin penalties, for segmentation.
 
     .. math:: L = \frac{1}{|V|} \sum_{i \in V} CE(z_i, y_i) + w \sum_r
@@ -59,25 +61,18 @@ class CRaCLoss(CallableLoss, ValidatedLoss):
         num_classes: K, the number of output channels.
         margin: Largest admissible logit distance, in logit units.
         region_size: Edge of the square neighbourhood, odd, in pixels.
-        penalty: 'phr', 'p2', 'p3' or 'relu'.
-        lambda_min: Smallest and first multiplier.
-        lambda_max: Largest multiplier.
-        lambda_interval: Multipliers change at every so many validations.
-        rho_init: First rho.
-        rho_max: Largest rho.
-        rho_interval: Rho may grow at every so many validations.
-        growth_factor: Factor by which rho grows.
-        violation_tolerance: Rho grows where the mean violation exceeds this share of the one
-            before.
         penalty_weight: Factor w of both penalties.
         class_reduction: 'mean' over classes, as above, or 'sum', K times stronger.
         loss_weight: Factor of the whole loss.
         ignore_index: Label that counts for nothing, unless the head passes its own. None: every
             pixel counts.
         loss_name: Name in the log; it must contain 'loss' to be optimised.
+        settings: ``penalty``, ``lambda_min`` and further arguments of
+            :class:`~cals_mm.core.AugmentedLagrangian`.
 
     Raises:
         ValueError: For an argument out of its range.
+        TypeError: For an unknown argument.
 
     Reference:
         Murugesan et al., Class and Region-Adaptive Constraints for Network Calibration, MICCAI
@@ -90,62 +85,37 @@ class CRaCLoss(CallableLoss, ValidatedLoss):
         torch.Size([])
     """
 
+    lagrangian: RegionLagrangian
+
     def __init__(
         self,
         num_classes: int,
         margin: float = 10.0,
         region_size: int = 3,
-        penalty: str = "phr",
-        lambda_min: float = 1e-6,
-        lambda_max: float = 1e6,
-        lambda_interval: int = 1,
-        rho_init: float = 1.0,
-        rho_max: float = 10.0,
-        rho_interval: int = 10,
-        growth_factor: float = 1.2,
-        violation_tolerance: float = 0.9,
         penalty_weight: float = 1.0,
         class_reduction: str = "mean",
         loss_weight: float = 1.0,
         ignore_index: int | None = -100,
         loss_name: str = "loss_crac",
+        **settings: Any,
     ) -> None:
-        super().__init__(loss_weight, ignore_index, loss_name)
-        self.lagrangian = RegionLagrangian(
-            num_classes,
-            region_size,
-            margin=margin,
-            penalty=penalty,
-            lambda_min=lambda_min,
-            lambda_max=lambda_max,
-            lambda_interval=lambda_interval,
-            rho_init=rho_init,
-            rho_max=rho_max,
-            rho_interval=rho_interval,
-            growth_factor=growth_factor,
-            violation_tolerance=violation_tolerance,
-        )
+        check_settings(CRaCLoss, settings)
+        state = RegionLagrangian(num_classes, region_size, margin=margin, **settings)
+        super().__init__(state, "lagrangian", loss_weight, ignore_index, loss_name)
         self.penalty_weight = penalty_weight
         self.class_reduction = check_class_reduction(class_reduction)
 
-    def mean_loss(
-        self,
-        logits: Tensor,
-        target: Tensor,
-        weight: Tensor | None,
-        avg_factor: float | Tensor | None,
-        ignore_index: int | None,
-    ) -> Tensor:
-        """Scalar loss of a batch; the arguments are those of :meth:`forward`."""
+    def mean_loss(self, call: LossCall) -> Tensor:
+        """Scalar loss of a batch."""
         self.require_hook()
-        samples = self._pixels(logits, target, ignore_index)
-        divisor = samples.num_valid if avg_factor is None else avg_factor
+        samples = self._pixels(call)
+        divisor = samples.num_valid if call.avg_factor is None else call.avg_factor
         masks = region_masks(samples.target, self.lagrangian.size, samples.valid)
         total, parts = None, []
         for mask, lagrangian in zip(masks, self.lagrangian.parts, strict=True):
             # Each call has the cross entropy of its own pixels, as its share of the whole mean.
             result = cals_loss(
-                logits,
+                call.logits,
                 samples.target.masked_fill(~mask, OUTSIDE),
                 lagrangian.multipliers,
                 lagrangian.rho,
@@ -154,7 +124,7 @@ class CRaCLoss(CallableLoss, ValidatedLoss):
                 ignore_index=OUTSIDE,
                 class_reduction=self.class_reduction,
                 penalty_weight=self.penalty_weight,
-                sample_weight=weight,
+                sample_weight=call.weight,
                 avg_factor=divisor,
                 return_parts=True,
             )
@@ -167,38 +137,23 @@ class CRaCLoss(CallableLoss, ValidatedLoss):
             self.last_parts = RegionParts(entropy[0] + entropy[1], *penalty, *violated)
         return total
 
-    def each_loss(
-        self, logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int | None
-    ) -> Tensor:
+    def each_loss(self, call: LossCall) -> Tensor:
         """Cross entropy of each pixel, by which samplers choose the hard ones."""
-        samples = self._pixels(logits, target, ignore_index)
+        samples = self._pixels(call)
         entropy = F.cross_entropy(samples.logits, samples.target, reduction="none")
-        return samples.keep(entropy, weight)
+        return samples.keep(entropy, call.weight)
 
-    def _pixels(self, logits: Tensor, target: Tensor, ignore_index: int | None) -> Samples:
+    def _pixels(self, call: LossCall) -> Samples:
+        logits, target = call.logits, call.target
         if logits.ndim < 3:
             raise ValueError(
                 f"logits of shape {tuple(logits.shape)} are no image: CRaCLoss tells regions apart "
                 "by the labels of neighbouring pixels (N, H, W); use CALSLoss for a classifier"
             )
-        samples = as_samples(logits, target, ignore_index)
+        samples = as_samples(logits, target, call.ignore_index)
         if samples.soft:
             raise ValueError(
                 "CRaCLoss is defined for labels, but the target holds class probabilities "
                 f"{tuple(target.shape)}: pass labels (N, H, W)"
             )
         return samples
-
-    def start_dual_epoch(self) -> RegionStatistics:
-        """Statistics for one validation, under the present multipliers and rho."""
-        return self.lagrangian.start_dual_epoch()
-
-    def step_(self, statistics: RegionStatistics) -> None:
-        """Update multipliers and rho in place."""
-        self.lagrangian.step_(statistics)
-
-    def curves(self) -> dict[str, Tensor]:
-        """Multipliers and rho of each region, (K,) each."""
-        parts = list(zip(REGIONS, self.lagrangian.parts, strict=True))
-        curves = {f"lambda_{region}": part.multipliers for region, part in parts}
-        return curves | {f"rho_{region}": part.rho for region, part in parts}

@@ -8,13 +8,14 @@ from torch import Tensor
 from cals_mm.functional._samples import Samples
 from cals_mm.functional.entropy import entropy_penalty_loss
 
-from ._baseline import BaselineLoss, check_not_negative
+from ._arguments import check_not_negative
+from .per_sample_loss import PerSampleLoss
 
 __all__ = ["EntropyPenaltyLoss"]
 
 
 @MODELS.register_module()
-class EntropyPenaltyLoss(BaselineLoss):
+class EntropyPenaltyLoss(PerSampleLoss):
     r"""Explicit confidence penalty (ECP), mean of :math:`CE(z, y) - w H(p)`.
 
     The value may be negative. A ``loss_name`` of its own keeps it apart in the log.

@@ -10,13 +10,14 @@ from torch import Tensor
 from cals_mm.functional._samples import Samples
 from cals_mm.functional.focal import focal_loss
 
-from ._baseline import BaselineLoss, check_not_negative
+from ._arguments import check_not_negative
+from .per_sample_loss import PerSampleLoss
 
 __all__ = ["FLSDLoss", "SoftmaxFocalLoss"]
 
 
 @MODELS.register_module()
-class SoftmaxFocalLoss(BaselineLoss):
+class SoftmaxFocalLoss(PerSampleLoss):
     r"""Focal loss of a softmax over classes, mean of :math:`-(1 - p_y)^\gamma \log p_y`.
 
     The frameworks' own ``FocalLoss`` is one of sigmoids. Labels only.
@@ -59,7 +60,7 @@ class SoftmaxFocalLoss(BaselineLoss):
 
 
 @MODELS.register_module()
-class FLSDLoss(BaselineLoss):
+class FLSDLoss(PerSampleLoss):
     r"""Focal loss with a sample-dependent gamma; the default is FLSD-53.
 
     Gamma depends on the probability of the label, and is a constant of the step: ``gammas[i]``

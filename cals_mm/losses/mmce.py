@@ -10,13 +10,14 @@ from torch import Tensor
 from cals_mm.functional._samples import Samples
 from cals_mm.functional.mmce import check_kernel_width, maximum_mean_calibration_error
 
-from ._baseline import BaselineLoss, check_not_negative
+from ._arguments import check_not_negative
+from .per_sample_loss import PerSampleLoss
 
 __all__ = ["MMCELoss"]
 
 
 @MODELS.register_module()
-class MMCELoss(BaselineLoss):
+class MMCELoss(PerSampleLoss):
     r"""Cross entropy plus the maximum mean calibration error of the batch, :math:`CE + w\,MMCE`.
 
     .. math:: MMCE^2 = \sum_{i,j} a_i a_j e^{-|r_i - r_j| / 0.4},

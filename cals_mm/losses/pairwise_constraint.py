@@ -9,13 +9,14 @@ from torch import Tensor
 from cals_mm.functional._samples import Samples
 from cals_mm.functional.pairwise import binary_discrimination, binary_exclusion
 
-from ._baseline import BaselineLoss, check_not_negative
+from ._arguments import check_not_negative
+from .per_sample_loss import PerSampleLoss
 
 __all__ = ["PairwiseConstraintLoss"]
 
 
 @MODELS.register_module()
-class PairwiseConstraintLoss(BaselineLoss):
+class PairwiseConstraintLoss(PerSampleLoss):
     r"""Cross entropy plus constraints on all pairs of classes (CPC).
 
     .. math:: L = CE + w_d BDC + w_e BEC

@@ -10,19 +10,21 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from cals_mm.core import SampleMultipliers, SampleStatistics
+from cals_mm.core import AugmentedLagrangian, SampleMultipliers, SampleStatistics
 from cals_mm.functional._samples import Samples
 from cals_mm.functional.cals_loss import LossParts, check_class_reduction
 from cals_mm.functional.penalty import penalty_lagrangian
 
-from ._baseline import BaselineLoss
-from ._validated import ValidatedLoss
+from ._arguments import check_settings, takes_settings_of
+from .per_sample_loss import PerSampleLoss
+from .stateful_loss import StatefulLoss
 
 __all__ = ["SampleCALSLoss"]
 
 
 @MODELS.register_module()
-class SampleCALSLoss(BaselineLoss, ValidatedLoss):
+@takes_settings_of(AugmentedLagrangian, "num_classes", "margin")
+class SampleCALSLoss(StatefulLoss, PerSampleLoss):
     r"""Cross entropy plus the margin penalty with multipliers of each sample, for classification.
 
     .. math:: L = \frac{1}{|V|} \sum_{i \in V} CE(z_i, y_i)
@@ -64,6 +66,7 @@ class SampleCALSLoss(BaselineLoss, ValidatedLoss):
         torch.Size([])
     """
 
+    lagrangian: SampleMultipliers
     soft_targets = False
     driven_by = "SampleMultiplierHook"
 
@@ -79,8 +82,9 @@ class SampleCALSLoss(BaselineLoss, ValidatedLoss):
         loss_name: str = "loss_cals",
         **settings: Any,
     ) -> None:
-        super().__init__(loss_weight, ignore_index, loss_name)
-        self.lagrangian = SampleMultipliers(num_samples, num_classes, margin=margin, **settings)
+        check_settings(SampleCALSLoss, settings)
+        state = SampleMultipliers(num_samples, num_classes, margin=margin, **settings)
+        super().__init__(state, "lagrangian", loss_weight, ignore_index, loss_name)
         self.penalty_weight = penalty_weight
         self.class_reduction = check_class_reduction(class_reduction)
         self._index: Tensor | None = None
@@ -145,30 +149,6 @@ class SampleCALSLoss(BaselineLoss, ValidatedLoss):
             self.last_parts = LossParts(entropy.detach(), penalty.detach(), violated)
             self._note(violation.detach(), samples.valid)
         return entropy + self.penalty_weight * penalty
-
-    def start_dual_epoch(self) -> SampleStatistics:
-        """Statistics for one epoch of training."""
-        statistics: SampleStatistics = self.lagrangian.start_dual_epoch()
-        return statistics
-
-    def step_(self, statistics: SampleStatistics) -> None:
-        """Update the multipliers, then rho, in place.
-
-        Raises:
-            ValueError: If a violation is NaN or infinite; the state then stays as it was.
-        """
-        finite = statistics.violation.isfinite().all(1)
-        if not finite.all():
-            raise ValueError(
-                f"training logits of sample {int((~finite).nonzero()[0])} hold NaN or Inf: look "
-                "for a diverged loss (lower the learning rate, clip gradients) or an overflow of "
-                "half precision"
-            )
-        self.lagrangian.step_(statistics)
-
-    def curves(self) -> dict[str, Tensor]:
-        """Means of the multipliers over samples, and rho, (K,) each."""
-        return self.lagrangian.curves()
 
     def _coefficients(self, size: int) -> tuple[Tensor, Tensor]:
         if not self.training:

@@ -1,4 +1,4 @@
-"""Cross entropy with label smoothing, and margin-based label smoothing on top of it."""
+"""Cross entropy with label smoothing."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from torch import Tensor
 from cals_mm.functional._samples import as_samples
 from cals_mm.functional.cals_loss import cals_loss
 from cals_mm.functional.penalty import penalty_lagrangian
-from cals_mm.functional.violation import check_margin, margin_violation
+from cals_mm.functional.violation import margin_violation
 
-from ._baseline import CallableLoss, check_not_negative, class_weight_tensor
+from ._arguments import class_weight_tensor
+from .framework_loss import FrameworkLoss, LossCall
 
-__all__ = ["MbLSLoss", "SmoothedCrossEntropyLoss"]
+__all__ = ["SmoothedCrossEntropyLoss"]
 
 
 @MODELS.register_module()
-class SmoothedCrossEntropyLoss(CallableLoss):
+class SmoothedCrossEntropyLoss(FrameworkLoss):
     r"""Cross entropy with label smoothing; with ``label_smoothing=0`` plain cross entropy.
 
     .. math:: L = -\sum_k \left((1 - \alpha) y_k + \alpha / K\right) \log p_k
@@ -65,37 +66,28 @@ class SmoothedCrossEntropyLoss(CallableLoss):
         self.margin = 1.0
         self.penalty_weight = 0.0
 
-    def mean_loss(
-        self,
-        logits: Tensor,
-        target: Tensor,
-        weight: Tensor | None,
-        avg_factor: float | Tensor | None,
-        ignore_index: int | None,
-    ) -> Tensor:
-        """Scalar loss of a batch; the arguments are those of :meth:`forward`."""
-        self._check_class_weight(logits)
+    def mean_loss(self, call: LossCall) -> Tensor:
+        """Scalar loss of a batch."""
+        self._check_class_weight(call.logits)
         loss = cals_loss(
-            logits,
-            target,
-            *self._multipliers_and_rho(logits),
+            call.logits,
+            call.target,
+            *self._multipliers_and_rho(call.logits),
             self.margin,
             kind="relu",
-            ignore_index=ignore_index,
+            ignore_index=call.ignore_index,
             class_weight=self.class_weight,
             label_smoothing=self.label_smoothing,
-            sample_weight=weight,
-            avg_factor=avg_factor,
+            sample_weight=call.weight,
+            avg_factor=call.avg_factor,
         )
         assert isinstance(loss, Tensor)
         return loss
 
-    def each_loss(
-        self, logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int | None
-    ) -> Tensor:
+    def each_loss(self, call: LossCall) -> Tensor:
         """Loss of each sample, of the labels' shape, 0 where a sample is not valid."""
-        self._check_class_weight(logits)
-        samples = as_samples(logits, target, ignore_index)
+        self._check_class_weight(call.logits)
+        samples = as_samples(call.logits, call.target, call.ignore_index)
         entropy = F.cross_entropy(
             samples.logits,
             samples.target,
@@ -106,7 +98,7 @@ class SmoothedCrossEntropyLoss(CallableLoss):
         violation = margin_violation(samples.logits, self.margin)
         multipliers, rho = self._multipliers_and_rho(samples.logits)
         penalty, _ = penalty_lagrangian(violation, multipliers, rho, "relu", dim=1)
-        return samples.keep(entropy, weight) + samples.keep(penalty.mean(1))
+        return samples.keep(entropy, call.weight) + samples.keep(penalty.mean(1))
 
     def _check_class_weight(self, logits: Tensor) -> None:
         if self.class_weight is not None and logits.shape[1:2] != self.class_weight.shape:
@@ -120,52 +112,3 @@ class SmoothedCrossEntropyLoss(CallableLoss):
         dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
         ones = torch.ones(logits.shape[1], dtype=dtype, device=logits.device)
         return ones * (self.penalty_weight * self.margin), ones
-
-
-@MODELS.register_module()
-class MbLSLoss(SmoothedCrossEntropyLoss):
-    r"""Margin-based label smoothing: cross entropy, and one weight for all margin constraints.
-
-    .. math:: L = CE(z, y) + \frac{w}{K} \sum_k \max(0, \max_j z_j - z_k - m)
-
-    It is what ``CALSLoss(penalty='relu')`` is before any dual step with multipliers
-    :math:`w \cdot m`. All classes are constrained, class 0 too, which the authors' code leaves out
-    in segmentation.
-
-    Args:
-        margin: Largest logit distance m that is not punished, in logit units.
-        weight: Weight w of the penalty.
-        label_smoothing: Fraction in [0, 1] for the cross entropy.
-        class_weight: K weights of the cross entropy.
-        loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
-
-    Raises:
-        ValueError: For an argument out of its range.
-
-    Reference:
-        Liu et al., The Devil is in the Margin: Margin-based Label Smoothing for Network
-        Calibration, CVPR 2022 (arXiv 2111.15430), Section 3.
-
-    Example:
-        >>> import torch
-        >>> loss = MbLSLoss(margin=10.0, weight=0.1)
-        >>> print(f"{loss(torch.tensor([[40.0, 0.0]]), torch.tensor([0])):.2f}")
-        1.50
-    """
-
-    def __init__(
-        self,
-        margin: float = 10.0,
-        weight: float = 0.1,
-        label_smoothing: float = 0.0,
-        class_weight: Sequence[float] | None = None,
-        loss_weight: float = 1.0,
-        ignore_index: int | None = -100,
-        loss_name: str = "loss_mbls",
-    ) -> None:
-        super().__init__(label_smoothing, class_weight, loss_weight, ignore_index, loss_name)
-        self.margin = check_margin(margin)
-        self.penalty_weight = check_not_negative("weight", weight)

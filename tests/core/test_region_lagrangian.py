@@ -81,7 +81,7 @@ def test_a_region_without_pixels_stays() -> None:
     lagrangian.step_(statistics)
     assert lagrangian.interior.num_updates == 1
     assert lagrangian.boundary.num_updates == 0
-    with pytest.warns(UserWarning, match="no valid pixel"):
+    with pytest.warns(UserWarning, match="no valid sample"):
         lagrangian.step_(lagrangian.start_dual_epoch())
     assert lagrangian.interior.num_updates == 1
 

@@ -67,6 +67,29 @@ def test_the_last_visit_counts_and_others_stay() -> None:
     assert int(statistics.count) == 0 and not statistics.violation.any()
 
 
+def test_a_sample_that_two_processes_visited_has_their_mean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A distributed sampler fills up the last round with samples that another process has too."""
+    state = SampleMultipliers(3, 2, **SETTINGS)
+    here, there = state.start_dual_epoch(), state.start_dual_epoch()
+    here.update(torch.tensor([0, 1]), torch.tensor([[-1.0, 3.0], [-1.0, 0.3]]))
+    there.update(torch.tensor([0]), torch.tensor([[-1.0, 2.0]]))
+
+    def add_the_other(tensors) -> None:
+        for mine, other in zip(tensors, (there.violation, there.visits), strict=True):
+            mine += other
+
+    monkeypatch.setattr("cals_mm.core.sample_multipliers.sum_over_processes_", add_the_other)
+    here.all_reduce_()
+    assert here.visits.tolist() == [1, 1, 0]
+    assert int(here.count) == 2
+    assert torch.equal(here.violation[0], torch.tensor([-1.0, 2.5]))
+    assert torch.equal(here.violation[1], torch.tensor([-1.0, 0.3]))
+    state.step_(here)
+    assert state.multipliers[:, 1].tolist() == pytest.approx([2.5, 0.3, 1e-6], rel=1e-5)
+
+
 def test_intervals_and_bounds() -> None:
     state = SampleMultipliers(2, 2, margin=1.0, lambda_interval=2, lambda_max=5.0)
     logits = torch.tensor([[0.0, 9.0], [0.0, 2.0]])

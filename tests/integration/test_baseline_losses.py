@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import cals_mm
-from cals_mm.losses import ValidatedLoss
+from cals_mm.losses import StatefulLoss
 from tests.losses.baselines import EXPECTED
 from tests.tiny import tiny_config
 from tests.tiny_classifier import tiny_classifier
@@ -34,7 +34,7 @@ class Recorder(Hook):
 
 def train(cfg: Config, name: str) -> Recorder:
     """One epoch and a validation; weights move and stay finite."""
-    if not issubclass(getattr(cals_mm, name), ValidatedLoss):
+    if not issubclass(getattr(cals_mm, name), StatefulLoss):
         cfg.custom_hooks.pop()  # the multiplier hook
     cfg.experiment_name = f"{cfg.default_scope}_{name}"
     runner = Runner.from_cfg(cfg)

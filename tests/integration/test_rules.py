@@ -26,7 +26,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, rule: str) -> None:
     for key, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[key], value), key
     assert resumed.head.loss_module.rule.margin == whole.head.loss_module.rule.margin
-    moved = whole.head.loss_module.curves()["lambda" if rule == "heuristic" else "margin"]
+    moved = whole.head.loss_module.state.curves()["lambda" if rule == "heuristic" else "margin"]
     assert not (moved == (0.1 if rule == "heuristic" else torch.tensor(0.02))).all()
 
 

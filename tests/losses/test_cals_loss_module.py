@@ -1,3 +1,5 @@
+import inspect
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,6 +8,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from cals_mm import CALSLoss
+from cals_mm.core import AugmentedLagrangian
 from cals_mm.functional import margin_violation, penalty_lagrangian
 
 
@@ -198,6 +201,14 @@ def test_unknown_arguments_are_refused() -> None:
         make()(torch.zeros(2, 4), torch.tensor([0, 1]), reduction_override="sum")
 
 
+def test_the_signature_names_the_settings_of_the_rule() -> None:
+    named = inspect.signature(CALSLoss).parameters
+    solver = inspect.signature(AugmentedLagrangian).parameters
+    for name in set(solver) - {"margin"}:
+        assert named[name].default == solver[name].default
+    assert "settings" not in named
+
+
 def test_the_heuristic_rule_has_its_own_options_and_state() -> None:
     loss = CALSLoss(4, margin=2.0, rule=dict(type="heuristic", lambda_init=0.3))
     logits = 4 * torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
@@ -206,7 +217,7 @@ def test_the_heuristic_rule_has_its_own_options_and_state() -> None:
     expected = F.cross_entropy(logits, target) + 0.3 * (distance - 2).clamp(min=0).mean()
     torch.testing.assert_close(loss(logits, target), expected)
     assert "heuristic.previous_score" in loss.state_dict()
-    assert loss.curves().keys() == {"lambda"}
+    assert loss.state.curves().keys() == {"lambda"}
     assert CALSLoss(4).state_dict().keys() == {
         f"lagrangian.{name}" for name in ("multipliers", "rho", "previous_violation", "num_updates")
     }
@@ -216,11 +227,11 @@ def test_an_adaptive_margin_is_that_of_the_loss() -> None:
     loss = CALSLoss(4, margin=30.0, adaptive_margin=dict(gain=2.0))
     logits = 8 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
     target = torch.arange(50) % 4
-    statistics = loss.start_dual_epoch()
+    statistics = loss.state.start_dual_epoch()
     statistics.update(logits, None, target)
-    loss.step_(statistics)
+    loss.state.step_(statistics)
     assert loss.rule.margin < 25.0
-    assert float(loss.curves()["margin"]) == loss.rule.margin
+    assert float(loss.state.curves()["margin"]) == loss.rule.margin
     fixed = CALSLoss(4, margin=loss.rule.margin)
     fixed.lagrangian.multipliers.copy_(loss.lagrangian.multipliers)
     assert torch.equal(loss(logits, target), fixed(logits, target))

@@ -53,12 +53,12 @@ def test_a_sample_has_its_own_multipliers() -> None:
 
 def test_ignored_and_repeated_samples_teach_nothing() -> None:
     loss = SampleCALSLoss(3, 9, 2.0)
-    statistics = loss.start_dual_epoch()
+    statistics = loss.state.start_dual_epoch()
     logits, target = batch()
     loss.start_batch([3, 1, 4, 8], statistics, counts=[True, True, False, True])
     loss(logits, target, ignore_index=0)
     assert statistics.visits.nonzero().flatten().tolist() == [1, 8]
-    loss.step_(statistics)
+    loss.state.step_(statistics)
     moved = (loss.lagrangian.multipliers != loss.lagrangian.lambda_min).any(1)
     assert moved.nonzero().flatten().tolist() == [1, 8]
     h = loss.lagrangian.violation(logits.detach())[1]
@@ -69,7 +69,7 @@ def test_ignored_and_repeated_samples_teach_nothing() -> None:
 def test_no_valid_sample_gives_zero() -> None:
     loss = SampleCALSLoss(3, 9)
     logits, _ = batch()
-    loss.start_batch([3, 1, 4, 8], loss.start_dual_epoch())
+    loss.start_batch([3, 1, 4, 8], loss.state.start_dual_epoch())
     value = loss(logits, torch.full((4,), -100))
     value.backward()
     assert value == 0 and not logits.grad.any()
@@ -124,10 +124,10 @@ def test_errors() -> None:
         SampleCALSLoss(3, 9, growth_factor=1.0)
     with pytest.raises(TypeError, match="unexpected keyword argument 'gamma'"):
         SampleCALSLoss(3, 9, gamma=2.0)
-    statistics = loss.start_dual_epoch()
+    statistics = loss.state.start_dual_epoch()
     loss.start_batch([0, 7, 2, 3], statistics)
     loss(logits.detach().index_fill(0, torch.tensor([1]), float("nan")), target)
     before = loss.lagrangian.multipliers.clone()
     with pytest.raises(ValueError, match="logits of sample 7 hold NaN or Inf"):
-        loss.step_(statistics)
+        loss.state.step_(statistics)
     assert torch.equal(loss.lagrangian.multipliers, before)

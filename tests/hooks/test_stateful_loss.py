@@ -1,4 +1,4 @@
-"""The hook drives any loss that follows the validation, not only CALSLoss."""
+"""The hook drives any loss with a learned state, not only CALSLoss."""
 
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from cals_mm.core import LearnedState
 from cals_mm.hooks.multiplier_history import MultiplierHistory
-from cals_mm.losses import CALSLoss, ValidatedLoss
+from cals_mm.losses import CALSLoss, LossCall, StatefulLoss
 from cals_mm.visualization import state_curves
 from tests.tiny import train
 from tests.tiny_classifier import tiny_classifier
@@ -36,9 +37,8 @@ class LabelCounts:
         return self
 
 
-@MODELS.register_module()
-class CountingLoss(ValidatedLoss):
-    """Cross entropy whose state is the share of each label in the last validation."""
+class Shares(LearnedState):
+    """The share of each label in the last validation."""
 
     learned = "shares"
 
@@ -47,14 +47,10 @@ class CountingLoss(ValidatedLoss):
         self.register_buffer("shares", torch.zeros(10))
         self.register_buffer("total", torch.zeros(()))
 
-    def forward(self, logits: Tensor, target: Tensor, avg_factor: float | None = None) -> Tensor:
-        self.require_hook()
-        return F.cross_entropy(logits, target)
-
     def start_dual_epoch(self) -> LabelCounts:
         return LabelCounts()
 
-    def step_(self, statistics: LabelCounts) -> None:
+    def _update_(self, statistics: LabelCounts, validation: int) -> None:
         self.shares.copy_(statistics.labels / statistics.count)
         self.total += statistics.count
 
@@ -63,6 +59,18 @@ class CountingLoss(ValidatedLoss):
 
     def entry_names(self, curve: str) -> list[str]:
         return [f"digit {k}" for k in range(10)]
+
+
+@MODELS.register_module()
+class CountingLoss(StatefulLoss):
+    """Cross entropy beside a state of no use."""
+
+    def __init__(self) -> None:
+        super().__init__(Shares(), "counts")
+
+    def mean_loss(self, call: LossCall) -> Tensor:
+        self.require_hook()
+        return F.cross_entropy(call.logits, call.target)
 
 
 def counting(root: Path, **changes):
@@ -78,8 +86,8 @@ def test_any_loss_follows_the_validation(tmp_path: Path) -> None:
     runner = train(cfg)
     size = len(runner.val_dataloader.dataset)
     loss = runner.model.head.loss_module
-    assert int(loss.total) == 2 * size
-    torch.testing.assert_close(loss.shares.sum(), torch.tensor(1.0))
+    assert int(loss.counts.total) == 2 * size
+    torch.testing.assert_close(loss.counts.shares.sum(), torch.tensor(1.0))
     (scalars,) = (tmp_path / "work").rglob("scalars.json")
     for name in ("counting/share/digit 3", "counting/share_max", '"counting/total": 14'):
         assert name in scalars.read_text()
@@ -120,14 +128,14 @@ def test_a_curve_may_begin_late_or_end_early() -> None:
         visualizer = type("", (), {"add_scalars": staticmethod(lambda scalars, step: None)})
         val_dataloader = type("", (), {"dataset": None})
 
-    class Loss(ValidatedLoss):
+    class State(LearnedState):
         def curves(self) -> dict[str, Tensor]:
             return {"lambda": torch.ones(3), "margin": torch.tensor(5.0)}
 
     old = {"steps": torch.tensor([2]), "multipliers": torch.ones(1, 3), "rho": torch.ones(1, 3)}
     history = MultiplierHistory()
     history.load({"cals_history": old})
-    history.append(Runner(), Loss())  # type: ignore[arg-type]
+    history.append(Runner(), StatefulLoss(State(), "state"))  # type: ignore[arg-type]
     saved: dict = {}
     history.save(saved)
     saved = saved["cals_history"]

@@ -1,0 +1,88 @@
+"""State that is learned from validations, not by gradient descent."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LearnedState", "ValidationStatistics"]
+
+
+class ValidationStatistics(Protocol):
+    """Running sums over one validation: float64 or int64, so N processes give what one gives."""
+
+    @property
+    def count(self) -> Tensor:
+        """Number of samples that count, () int64."""
+
+    def update(
+        self, logits: Tensor, mask: Tensor | None = None, target: Tensor | None = None
+    ) -> None:
+        """Add a batch: logits (N, K, ...), mask (N, ...) bool, target (N, ...) int64."""
+
+    def reset_(self) -> None:
+        """Forget all samples."""
+
+    def all_reduce_(self) -> Any:
+        """Add up the sums of all processes, in place; returns the object."""
+
+
+class LearnedState(nn.Module):
+    """State in buffers, so that checkpoints carry it, moved by the sums over a validation.
+
+    A subclass says what a validation has to sum up (:meth:`start_dual_epoch`), how that moves the
+    state (:meth:`_update_`) and what to log (:meth:`curves`).
+
+    Attributes:
+        num_updates: Number of validations so far, () int64.
+    """
+
+    learned = "multipliers"
+    """What moves, for messages and for the name of the picture."""
+
+    num_updates: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
+
+    def start_dual_epoch(self) -> Any:
+        """:class:`ValidationStatistics` of one validation; what they need of the state is copied.
+
+        Whatever happens to the buffers during the validation, an average swapped in for one,
+        does not reach the sums.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def step_(self, statistics: Any) -> None:
+        """Move the state in place by the statistics of one validation.
+
+        Call ``statistics.all_reduce_()`` first where there are several processes. Without any
+        sample nothing changes and a warning is given.
+        """
+        if int(statistics.count) == 0:
+            warnings.warn(
+                f"the validation had no valid sample: the {self.learned} stay as they are",
+                stacklevel=2,
+            )
+            return
+        validation = int(self.num_updates) + 1
+        self._update_(statistics, validation)
+        self.num_updates.fill_(validation)
+
+    def _update_(self, statistics: Any, validation: int) -> None:
+        """Move the state at the validation of this number, counted from 1."""
+        raise NotImplementedError
+
+    def curves(self) -> dict[str, Tensor]:
+        """State for log and picture: name -> (entries,) or () tensor; the first leads."""
+        raise NotImplementedError
+
+    def entry_names(self, curve: str) -> Sequence[str] | None:
+        """Names of the entries of a curve; None where they are the classes."""
+        return None

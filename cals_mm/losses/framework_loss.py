@@ -1,0 +1,117 @@
+"""How mmsegmentation and mmpretrain call a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+__all__ = ["FrameworkLoss", "LossCall"]
+
+
+class LossCall(NamedTuple):
+    """What a head hands to a loss."""
+
+    logits: Tensor
+    """(N, K) or (N, K, H, W) floating."""
+    target: Tensor
+    """Labels (N,) or (N, H, W) int64, or class probabilities of the shape of ``logits``."""
+    weight: Tensor | None
+    """Weights of the samples, of the shape of the labels."""
+    avg_factor: float | Tensor | None
+    """Divisor of the sum over samples, instead of the number of samples that count."""
+    ignore_index: int | None
+    """Label that counts for nothing: the head's, else the constructor's. None: all count."""
+    given: Mapping[str, Any]
+    """Keyword arguments as the head gave them, for a loss inside of this one."""
+
+
+class FrameworkLoss(nn.Module):
+    """A loss as mmsegmentation and mmpretrain call it.
+
+    A subclass gives :meth:`mean_loss`, and :meth:`each_loss` where single samples have a loss.
+
+    Args:
+        loss_weight: Factor of the loss.
+        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
+            sample counts.
+        loss_name: Name in the log; it must contain 'loss' to be optimised.
+    """
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        ignore_index: int | None = -100,
+        loss_name: str = "loss",
+    ) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self.ignore_index = ignore_index
+        self.loss_name = loss_name
+
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | Tensor | None = None,
+        reduction_override: str | None = None,
+        ignore_index: int | None = None,
+        **extra: Any,
+    ) -> Tensor:
+        """Loss of a batch, by the calling conventions of both frameworks.
+
+        Args:
+            logits: (N, K) or (N, K, H, W) floating.
+            target: Labels (N,), (N, H, W) int64, or class probabilities of the logits' shape
+                where the loss is defined for them.
+            weight: Weights of the samples, of the labels' shape.
+            avg_factor: Divisor of the sum over samples, instead of the number of valid ones.
+            reduction_override: 'mean' or None; 'none' gives the loss of each sample, by which
+                pixel samplers choose the hard ones.
+            ignore_index: The head's ignored label, in place of the constructor's.
+            extra: For a loss that holds another one, arguments of that one; else an error.
+
+        Returns:
+            Scalar, 0 with a zero gradient where no sample is valid; or with 'none' of the labels'
+            shape, 0 where a sample is not valid.
+
+        Raises:
+            ValueError: If shapes or labels do not fit, naming the value and the cure.
+            TypeError: For an unknown argument.
+        """
+        if extra and not self.takes_extra:
+            raise TypeError(f"{type(self).__name__} got unknown arguments {sorted(extra)}")
+        if reduction_override not in (None, "mean", "none"):
+            raise ValueError(
+                f"reduction_override={reduction_override!r}: {type(self).__name__} has 'mean', "
+                "and 'none' for pixel samplers"
+            )
+        given = {"weight": weight, "avg_factor": avg_factor, "ignore_index": ignore_index}
+        call = LossCall(
+            logits,
+            target,
+            weight,
+            avg_factor,
+            self.ignore_index if ignore_index is None else ignore_index,
+            {key: value for key, value in given.items() if value is not None} | extra,
+        )
+        loss = self.each_loss(call) if reduction_override == "none" else self.mean_loss(call)
+        return loss if self.loss_weight == 1 else self.loss_weight * loss
+
+    @property
+    def takes_extra(self) -> bool:
+        """Whether there is a loss inside, which further arguments are for."""
+        return False
+
+    def mean_loss(self, call: LossCall) -> Tensor:
+        """Scalar loss of a batch."""
+        raise NotImplementedError
+
+    def each_loss(self, call: LossCall) -> Tensor:
+        """Loss of each sample, of the labels' shape, 0 where a sample is not valid."""
+        raise ValueError(
+            f"reduction_override='none': {type(self).__name__} is one value a batch and has none "
+            "for single samples; use it without a pixel sampler"
+        )
