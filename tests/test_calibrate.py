@@ -15,7 +15,7 @@ from torch import Tensor
 pytest.importorskip("mmseg", reason="mmsegmentation is not installed")
 pytest.importorskip("mmpretrain", reason="mmpretrain is not installed")
 
-from cals_mm.runs.held_out import batch_logits, held_out_logits, held_out_runner
+from cals_mm.runs import batch_predictions, held_out_logits, held_out_runner
 from tests.tiny import tiny_config, train
 from tests.tiny_classifier import tiny_classifier
 
@@ -222,7 +222,8 @@ def test_sliding_windows_commute_with_the_scaling(segmentation, calibrate, tmp_p
         cfg = Config.fromfile(config)
         cfg.model.test_cfg = slide
         runner = held_out_runner(cfg, str(file))
-        logits.append(next(batch_logits(runner.model, next(iter(runner.val_dataloader))))[0])
+        batch = next(iter(runner.val_dataloader))
+        logits.append(batch_predictions(runner.model, batch)[0].logits)
     torch.testing.assert_close(logits[1], logits[0] / temperature, rtol=1e-4, atol=1e-5)
 
 

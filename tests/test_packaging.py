@@ -164,6 +164,25 @@ def test_text_needs_no_vision_framework():
         assert parts <= inside, f"{file.relative_to(ROOT)} imports {parts - inside}"
 
 
+@pytest.mark.parametrize(
+    "code",
+    ["import runpy; runpy.run_path('{root}/tools/train.py')", "import cals_mm.text.predict"],
+    ids=["train.py", "text.predict"],
+)
+def test_only_the_demo_loads_the_street_scene_engine(code):
+    code = code.format(root=ROOT) + "; import sys; print([m for m in sys.modules if 'scene' in m])"
+    assert run_python(code).stdout.strip() == "[]"
+
+
+def test_library_rooms_need_no_room_of_the_commands():
+    for room in ("text", "datasets", "visualization", "metrics", "hooks", "losses"):
+        for file in files_of(room):
+            found = {name for name in imported_modules(file) if name.startswith("cals_mm.")}
+            above = {name for name in found if name.split(".")[1] in ("runs", "commands")}
+            # The entry point of `python -m cals_mm.text` is a command.
+            assert file.name == "__main__.py" or not above, f"{file} imports {above}"
+
+
 def test_one_version():
     import cals_mm
     from cals_mm.version import __version__

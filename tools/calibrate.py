@@ -27,6 +27,7 @@ from mmengine.runner import CheckpointLoader
 from cals_mm import files, runs
 from cals_mm.config import type_name, with_metric
 from cals_mm.core import ClassTemperatureScaler, LogitScaler, TemperatureScaler, VectorScaler
+from cals_mm.frameworks import ignored_label
 from cals_mm.hooks._splits import shared_files
 from cals_mm.posthoc.checkpoint import KEY, default_name, folded_checkpoint, save_new
 from cals_mm.posthoc.folding import check_folded, final_layer, fold_
@@ -103,7 +104,8 @@ def fit(cfg: Config, args: argparse.Namespace) -> tuple[LogitScaler, str, dict[s
     def read_logits() -> list[torch.Tensor]:
         # TF32 would hide small differences behind rounding.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            return [logits for logits, _ in runs.batch_logits(model, copy.deepcopy(batch))]
+            seen = runs.batch_predictions(model, copy.deepcopy(batch))
+            return [prediction.logits.cpu() for prediction in seen]
 
     before = read_logits()
     layer = final_layer(model, read_logits)
@@ -125,7 +127,7 @@ def fit(cfg: Config, args: argparse.Namespace) -> tuple[LogitScaler, str, dict[s
     }
     if args.method == "temperature":
         notes["temperature"] = float(1 / scaler.linear()[0])
-    return scaler, layer, notes, runs.ignored_label(model)
+    return scaler, layer, notes, ignored_label(model)
 
 
 def test(cfg: Config, checkpoint: str, ignore_index: int, name: str) -> dict[str, float]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from cals_mm.runs import find_last_checkpoint
+from cals_mm.frameworks.checkpoints import find_last_checkpoint
 
 __all__ = ["FinishedRun", "find_run"]
 

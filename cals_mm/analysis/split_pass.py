@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from mmengine.runner import Runner
 from torch import Tensor
-from tqdm import tqdm
 
-from cals_mm.frameworks.logits import keep_logits, logits_and_target
+from cals_mm.frameworks import ignored_label
 from cals_mm.functional import CalibrationStatistics, calibration_statistics
 from cals_mm.functional._regions import boundary_pixels
-from cals_mm.runs import ignored_label
+from cals_mm.runs import Prediction, split_predictions
 
 __all__ = ["ImageMaps", "SplitStatistics", "run_split"]
 
@@ -68,21 +66,14 @@ def run_split(runner: Runner, num_maps: int = 4, num_bins: int = 15) -> SplitSta
     chosen = {round(i * (size - 1) / max(num_maps - 1, 1)) for i in range(min(num_maps, size))}
     parts: dict[str, CalibrationStatistics] = {}
     maps = []
-    index = 0
-    with keep_logits(runner.model):
-        for batch in tqdm(loader, desc="test split", unit="batch"):
-            for position, sample in enumerate(runner.model.test_step(batch)):
-                logits, target = logits_and_target(sample)
-                for name, labels in _regions(target, ignored).items():
-                    sums = calibration_statistics(
-                        logits[None], labels[None], num_bins=num_bins, ignore_index=ignored
-                    )
-                    parts[name] = parts[name].merge_(sums) if name in parts else sums
-                if target.ndim == 2 and index in chosen:
-                    maps.append(_maps(batch["inputs"][position], logits, target, sample, index))
-                index += 1
-    if not parts:
-        raise ValueError("the test split is empty")
+    for index, seen in enumerate(split_predictions(runner.model, loader, "test split")):
+        for name, labels in _regions(seen.target, ignored).items():
+            sums = calibration_statistics(
+                seen.logits[None], labels[None], num_bins=num_bins, ignore_index=ignored
+            )
+            parts[name] = parts[name].merge_(sums) if name in parts else sums
+        if seen.target.ndim == 2 and index in chosen:
+            maps.append(_maps(seen, index))
     return SplitStatistics(maps=maps, **parts)
 
 
@@ -98,14 +89,15 @@ def _regions(target: Tensor, ignored: int) -> dict[str, Tensor]:
     }
 
 
-def _maps(inputs: Tensor, logits: Tensor, target: Tensor, sample: Any, index: int) -> ImageMaps:
-    confidence, prediction = logits.float().softmax(0).max(0)
-    path = sample.metainfo.get("img_path")
+def _maps(seen: Prediction, index: int) -> ImageMaps:
+    confidence, prediction = seen.logits.float().softmax(0).max(0)
+    path = seen.sample.metainfo.get("img_path")
+    inputs = seen.inputs
     image = inputs.flip(0) if len(inputs) == 3 else inputs[:1].expand(3, -1, -1)  # BGR to RGB
     return ImageMaps(
         str(path).rsplit("/", 1)[-1] if path else f"image {index}",
         image.permute(1, 2, 0).clamp(0, 255).to(torch.uint8).cpu().numpy(),
-        target.cpu().numpy(),
+        seen.target.cpu().numpy(),
         prediction.cpu().numpy(),
         confidence.cpu().numpy(),
     )

@@ -19,6 +19,7 @@ from mmengine.runner import CheckpointLoader, Runner
 
 from cals_mm import runs
 from cals_mm.analysis import find_run, run_split, write_report
+from cals_mm.frameworks import ignored_label
 from cals_mm.hooks.class_counts_hook import count_training_classes
 from cals_mm.hooks.multiplier_history import KEY
 
@@ -80,6 +81,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         palette=meta.get("palette"),
         frequency=frequency,
         history=checkpoint.get(KEY),
-        ignore_index=runs.ignored_label(runner.model),
+        ignore_index=ignored_label(runner.model),
     )
     print(f"analysis written to {page}", flush=True)

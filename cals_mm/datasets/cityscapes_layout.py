@@ -20,6 +20,9 @@ VOID = 255
 IMAGE_SUFFIX = "_leftImg8bit.png"
 LABEL_SUFFIX = "_gtFine_labelTrainIds.png"
 
+# The file that says of a folder that it holds the demo's synthetic scenes.
+DEMO_MANIFEST = "demo_set.json"
+
 # Number of finely annotated images per city of the official train folder: 2975 in all.
 TRAIN_IMAGES_PER_CITY = {
     'aachen': 174, 'bochum': 96, 'bremen': 316, 'cologne': 154, 'darmstadt': 85,

@@ -1,5 +1,7 @@
-"""What mmsegmentation and mmpretrain do each in their own way, told once."""
+"""What mmsegmentation and mmpretrain each do in their own way, told once."""
 
 from .logits import FIELD, keep_logits, logits_and_target
+from .models import ignored_label, unwrap
+from .sampling import is_repeated
 
-__all__ = ["FIELD", "keep_logits", "logits_and_target"]
+__all__ = ["FIELD", "ignored_label", "is_repeated", "keep_logits", "logits_and_target", "unwrap"]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from cals_mm.losses import StatefulLoss
 
-__all__ = ["locate_loss", "unwrap"]
+__all__ = ["locate_loss"]
 
 _NOT_FOUND = {
     "CALSMultiplierHook": "CALSMultiplierHook found no CALSLoss in the model: set the decode "
@@ -19,11 +16,6 @@ _NOT_FOUND = {
     "classifier head's loss to dict(type='SampleCALSLoss', num_classes=..., num_samples=...), or "
     "remove the hook",
 }
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """The model without its data-parallel wrapper."""
-    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
 def locate_loss(

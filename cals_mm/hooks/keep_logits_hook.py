@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from cals_mm.frameworks.logits import keep_logits
+from cals_mm.frameworks import keep_logits, unwrap
 
 __all__ = ["KeepLogitsHook"]
 
@@ -30,8 +29,7 @@ class KeepLogitsHook(Hook):
 
     def before_val(self, runner: Runner) -> None:
         """Begin to keep the scores."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self._stack.enter_context(keep_logits(model))
+        self._stack.enter_context(keep_logits(unwrap(runner.model)))
 
     def after_val(self, runner: Runner) -> None:
         """Leave the model as it was."""

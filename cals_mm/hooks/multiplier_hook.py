@@ -7,15 +7,15 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather_object, get_dist_info
+from mmengine.dist import all_gather_object, get_rank
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from cals_mm.core import NonFiniteLogitsError, ValidationStatistics
-from cals_mm.frameworks.logits import keep_logits, logits_and_target
+from cals_mm.frameworks import is_repeated, keep_logits, logits_and_target, unwrap
 
 from ._following import FollowingHook
-from ._locate import locate_loss, unwrap
+from ._locate import locate_loss
 from ._resume import MARKER, validation_missed
 from ._splits import shared_files
 
@@ -107,12 +107,10 @@ class CALSMultiplierHook(FollowingHook):
         if batch_idx == 0:  # again, where an EMA hook validates the original weights as well
             self._statistics.reset_()
             self._seen, self._nonfinite = 0, None
-        rank, world_size = get_dist_info()
         size = len(runner.val_dataloader.dataset)
         samples = []
         for sample in outputs or ():
-            # DefaultSampler fills up the last round with samples that were there before.
-            if self._seen * world_size + rank < size:
+            if not is_repeated(self._seen, size):
                 samples.append(logits_and_target(sample))
             self._seen += 1
         try:
@@ -121,7 +119,7 @@ class CALSMultiplierHook(FollowingHook):
                 self._statistics.update(logits, mask, target)
         except NonFiniteLogitsError as error:
             if self._nonfinite is None:
-                self._nonfinite = f"validation batch {batch_idx} of process {rank}: {error}"
+                self._nonfinite = f"validation batch {batch_idx} of process {get_rank()}: {error}"
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Update the state of the loss, equally on all processes."""

@@ -10,10 +10,11 @@ from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from cals_mm.core import SampleStatistics
+from cals_mm.frameworks import unwrap
 from cals_mm.losses import SampleCALSLoss
 
 from ._following import FollowingHook
-from ._locate import locate_loss, unwrap
+from ._locate import locate_loss
 
 __all__ = ["SampleMultiplierHook"]
 

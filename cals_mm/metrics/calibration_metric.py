@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from torch import Tensor
 
-from cals_mm.frameworks.logits import logits_and_target
+from cals_mm.frameworks import is_repeated, logits_and_target
 from cals_mm.functional import (
     CALIBRATION_VALUES,
     CalibrationStatistics,
@@ -201,9 +201,7 @@ class CalibrationMetric(BaseMetric):
         Returns:
             The values by name, with the prefix; the same on every process.
         """
-        rank, world_size = get_dist_info()
-        # DefaultSampler gives sample number p of this rank the index p * world_size + rank.
-        if (self._seen - 1) * world_size + rank < size:
+        if not is_repeated(self._seen - 1, size):
             self._release()
         statistics, image_values, num_images = self._reduce()
         self._reset()

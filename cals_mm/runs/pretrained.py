@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from cals_mm.datasets.street_scenes.demo_set import MANIFEST
+from cals_mm.datasets.cityscapes_layout import DEMO_MANIFEST
 
 from .data_root import data_roots
 
@@ -27,7 +27,7 @@ def train_demo_from_scratch(cfg: Config) -> list[str]:
         The weights left out.
     """
     roots = data_roots(cfg)
-    if not roots or not all(os.path.isfile(os.path.join(root, MANIFEST)) for root in roots):
+    if not roots or not all(os.path.isfile(os.path.join(root, DEMO_MANIFEST)) for root in roots):
         return []
     left_out = []
     for part, key, weights in list(_remote_weights(cfg.get("model"))):

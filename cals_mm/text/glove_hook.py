@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from cals_mm.frameworks import unwrap
 
 from .glove import read_glove
 from .vocabulary import SPECIAL, Vocabulary
@@ -42,8 +41,7 @@ class GloVeHook(Hook):
         """Read the vectors of the training set's vocabulary."""
         if runner._resume:
             return
-        model: Any = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        embedding = model.backbone.embedding
+        embedding = unwrap(runner.model).backbone.embedding
         words = runner.train_dataloader.dataset.metainfo["vocabulary"].split("\n")
         vectors = read_glove(self.file, Vocabulary(words), embedding.embedding_dim)
         with torch.no_grad():

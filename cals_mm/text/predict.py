@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from cals_mm.runs.checkpoints import check_checkpoint
+from cals_mm.frameworks.checkpoints import check_checkpoint
 
 from .classifier import TextClassifier
 from .collate import pad_texts

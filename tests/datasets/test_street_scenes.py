@@ -14,12 +14,12 @@ import pytest
 
 from cals_mm.datasets.cityscapes_layout import (
     CLASSES,
+    DEMO_MANIFEST,
     HELD_OUT_CITIES,
     TRAIN_IMAGES_PER_CITY,
     VAL_CITIES,
 )
 from cals_mm.datasets.street_scenes import DemoSpec, make_demo_set, render_scene
-from cals_mm.datasets.street_scenes.demo_set import MANIFEST
 from cals_mm.datasets.street_scenes.labels import Label
 from cals_mm.datasets.street_scenes.scene import SPLIT_CITIES
 
@@ -100,9 +100,9 @@ def test_layout_is_that_of_cityscapes(demo_root):
 
 
 def test_an_equal_set_is_reused(demo_root, demo_spec):
-    before = (demo_root / MANIFEST).stat().st_mtime_ns
+    before = (demo_root / DEMO_MANIFEST).stat().st_mtime_ns
     make_demo_set(demo_root, dataclasses.replace(demo_spec))
-    assert (demo_root / MANIFEST).stat().st_mtime_ns == before
+    assert (demo_root / DEMO_MANIFEST).stat().st_mtime_ns == before
 
 
 def test_another_specification_is_refused(demo_root, demo_spec):
@@ -174,7 +174,7 @@ def test_the_first_of_two_unlocked_processes_wins(tmp_path, demo_root, monkeypat
 
     monkeypatch.setattr(f"{module}.render_scene", other_process_is_faster)
     make_demo_set(root, demo_spec, progress=False)
-    assert json.loads((root / MANIFEST).read_text()) == demo_spec.manifest()
+    assert json.loads((root / DEMO_MANIFEST).read_text()) == demo_spec.manifest()
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 

@@ -13,13 +13,12 @@ from tqdm import tqdm
 
 from cals_mm.files import new_folder
 
-from ..cityscapes_layout import IMAGE_SUFFIX, LABEL_SUFFIX
+from ..cityscapes_layout import DEMO_MANIFEST, IMAGE_SUFFIX, LABEL_SUFFIX
 from ..split_names import Split
 from .scene import PERIOD, SPLIT_CITIES, city_of, render_scene
 
 __all__ = ["DemoSpec", "make_demo_set"]
 
-MANIFEST = "demo_set.json"
 _GENERATOR_VERSION = 1  # raise it when the same seed gives other pixels
 _FOLDER: dict[Split, str] = {"train": "train", "val": "train", "test": "val"}
 
@@ -120,12 +119,12 @@ def _is_present(root: Path, spec: DemoSpec) -> bool:
     """Whether ``root`` is this very set; False if there is nothing, an error if anything else."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    manifest = root / MANIFEST
+    manifest = root / DEMO_MANIFEST
     try:
         found = json.loads(manifest.read_text())
     except (OSError, ValueError):
         raise ValueError(
-            f"{root} holds something that is not demo data (no readable {MANIFEST}): "
+            f"{root} holds something that is not demo data (no readable {DEMO_MANIFEST}): "
             f"choose another folder or move this one away"
         ) from None
     wanted = spec.manifest()
@@ -170,7 +169,7 @@ def _make(root: Path, spec: DemoSpec, progress: bool) -> None:
                 for path, pixels in ((image_path, image[..., ::-1]), (label_path, label)):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
-            (partial / MANIFEST).write_text(json.dumps(spec.manifest(), indent=2) + "\n")
+            (partial / DEMO_MANIFEST).write_text(json.dumps(spec.manifest(), indent=2) + "\n")
     except OSError:
         # Where the lock does not reach (some network file systems), another process may have
         # been first: its files are the same.

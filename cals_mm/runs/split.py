@@ -1,0 +1,76 @@
+"""A trained model over a split, sample by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner, load_checkpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from cals_mm.frameworks import keep_logits, logits_and_target
+
+from .runner import build_runner
+
+__all__ = ["Prediction", "batch_predictions", "split_predictions", "trained_runner"]
+
+
+class Prediction(NamedTuple):
+    """What a model says about one sample, on the model's device."""
+
+    logits: Tensor
+    """(K,) or (K, H, W), floating."""
+    target: Tensor
+    """() or (H, W), int64."""
+    inputs: Any
+    """The sample's entry of ``batch['inputs']``, before the data preprocessor."""
+    sample: Any
+    """The data sample."""
+
+
+def trained_runner(cfg: Config, checkpoint: str) -> Runner:
+    """Runner of a config whose model holds the checkpoint's weights and is in evaluation mode."""
+    cfg.load_from, cfg.resume = None, False
+    runner = build_runner(cfg)
+    # Not the runner's own method: hooks such as EMAHook expect a run that has begun.
+    load_checkpoint(runner.model, checkpoint, map_location="cpu")
+    runner.model.eval()
+    return runner
+
+
+@torch.no_grad()
+def batch_predictions(model: nn.Module, batch: Any) -> list[Prediction]:
+    """Run a model in evaluation mode, unwrapped, on a batch of its data loader."""
+    with keep_logits(model):
+        samples = model.test_step(batch)  # type: ignore[operator]
+    return [
+        Prediction(*logits_and_target(sample), inputs, sample)
+        for sample, inputs in zip(samples, batch["inputs"], strict=True)
+    ]
+
+
+def split_predictions(model: nn.Module, loader: DataLoader, title: str) -> Iterator[Prediction]:
+    """Run a model in evaluation mode, unwrapped, over a split, and show how far it is.
+
+    Args:
+        model: The model.
+        loader: Data loader of the split.
+        title: Name of the split, for the progress bar.
+
+    Yields:
+        One prediction for each sample, in the order of the loader.
+
+    Raises:
+        ValueError: If the split is empty.
+    """
+    empty = True
+    for batch in tqdm(loader, desc=title, unit="batch"):
+        for prediction in batch_predictions(model, batch):
+            empty = False
+            yield prediction
+    if empty:
+        raise ValueError(f"the {title} is empty")
