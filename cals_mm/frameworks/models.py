@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 __all__ = ["ignored_label", "unwrap"]
@@ -12,6 +11,9 @@ __all__ = ["ignored_label", "unwrap"]
 
 def unwrap(model: nn.Module) -> Any:
     """The model without its data-parallel wrapper; itself where it has none."""
+    # Half a second to import, which `import cals_mm` shall not take.
+    from mmengine.model import is_model_wrapper
+
     return model.module if is_model_wrapper(model) else model
 
 
