@@ -7,6 +7,7 @@
 
 #include "calibration.h"
 #include "loss.h"
+#include "upsampled.h"
 
 #define PASTE(a, b) a##_##b
 #define JOIN(a, b) PASTE(a, b)

@@ -11,6 +11,7 @@
 #define NAME(name) JOIN(name, JOIN(float, SET))
 #include "real_math.h"
 #include "loss_kernel.h"
+#include "upsampled_kernel.h"
 #include "calibration_kernel.h"
 #undef REAL
 #undef BITS
@@ -33,6 +34,7 @@
 #define NAME(name) JOIN(name, JOIN(double, SET))
 #include "real_math.h"
 #include "loss_kernel.h"
+#include "upsampled_kernel.h"
 #include "calibration_kernel.h"
 #undef REAL
 #undef BITS

@@ -321,11 +321,10 @@ TARGET static INLINE void NAME(write_gradient)(
 #pragma omp simd
             for (int p = 0; p < n; p++)
                 g[p] = at->keep[p] > 0 ? g[p] : (REAL)0;
-        if (block->pixel_step == 1)
+        if (block->pixel_step == 1 && out != g)
             memcpy(out, g, n * sizeof(REAL));
-        else
-            for (int p = 0; p < n; p++)
-                out[p * block->pixel_step] = g[p];
+        for (int p = 0; p < n && block->pixel_step != 1; p++)
+            out[p * block->pixel_step] = g[p];
     }
     for (int p = 0; p < n; p++) {
         REAL by_label = at->weight[p] * scale * at->by_label[p];

@@ -100,6 +100,8 @@ static PyObject *loss(PyObject *module, PyObject *args) {
     return Py_BuildValue("ddd", sums.entropy, sums.penalty, sums.violated);
 }
 
+#include "upsampled_call.h"
+
 PyDoc_STRVAR(variable_doc,
 "variable(name) -> str | None\n\n"
 "os.environ.get(name), in a small part of its time.");
@@ -197,6 +199,8 @@ static PyMethodDef methods[] = {
     {"loss", loss, METH_VARARGS, loss_doc},
     {"calibration", (PyCFunction)(void (*)(void))calibration, METH_VARARGS | METH_KEYWORDS,
      calibration_doc},
+    {"upsampled", (PyCFunction)(void (*)(void))upsampled, METH_VARARGS | METH_KEYWORDS,
+     upsampled_doc},
     {"variable", variable, METH_VARARGS, variable_doc},
     {"read_labels", read_labels, METH_VARARGS, read_labels_doc},
     {NULL, NULL, 0, NULL},
@@ -209,12 +213,16 @@ static int start_module(PyObject *module) {
     if (has_avx512()) {
         float_loss = loss_float_avx512;
         double_loss = loss_double_avx512;
+        float_upsampled = upsampled_float_avx512;
+        double_upsampled = upsampled_double_avx512;
         float_calibration = calibration_float_avx512;
         double_calibration = calibration_double_avx512;
         instruction_set = "avx512";
     } else if (has_avx2()) {
         float_loss = loss_float_avx2;
         double_loss = loss_double_avx2;
+        float_upsampled = upsampled_float_avx2;
+        double_upsampled = upsampled_double_avx2;
         float_calibration = calibration_float_avx2;
         double_calibration = calibration_double_avx2;
         instruction_set = "avx2";

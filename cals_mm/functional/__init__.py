@@ -28,6 +28,7 @@ from .reliability import (
     class_calibration,
     reliability_curve,
 )
+from .upsampled import UpsampledLossParts, upsampled_cals_loss
 from .violation import margin_violation
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ClassCalibration",
     "LossParts",
     "ReliabilityCurve",
+    "UpsampledLossParts",
     "accuracy",
     "acls_penalty",
     "adaptive_calibration_error",
@@ -61,4 +63,5 @@ __all__ = [
     "negative_log_likelihood",
     "penalty_lagrangian",
     "reliability_curve",
+    "upsampled_cals_loss",
 ]

@@ -13,7 +13,7 @@ from .backends.problem import LossParts
 from .penalty import check_penalty
 from .violation import check_margin
 
-__all__ = ["LossParts", "cals_loss", "check_class_reduction"]
+__all__ = ["LossParts", "cals_loss", "check_class_reduction", "check_shapes"]
 
 
 def cals_loss(
@@ -78,7 +78,7 @@ def cals_loss(
     """
     margin = check_margin(margin)
     check_penalty(kind)
-    _check_shapes(logits, target, multipliers, rho, class_reduction)
+    check_shapes(logits, target, multipliers, rho, class_reduction)
     backend = choose_backend(logits, target, kind, sample_weight)
     problem = make_problem(
         logits,
@@ -118,9 +118,14 @@ def check_class_reduction(class_reduction: str) -> str:
     return class_reduction
 
 
-def _check_shapes(
+def check_shapes(
     logits: Tensor, target: Tensor, multipliers: Tensor, rho: Tensor, class_reduction: str
 ) -> None:
+    """Check that the tensors of a loss fit.
+
+    Raises:
+        ValueError: If they do not, naming the value and the cure.
+    """
     check_class_reduction(class_reduction)
     check_logits_and_target(logits, target)
     num_classes = logits.shape[1]

@@ -13,7 +13,16 @@ from torch import Tensor
 from .problem import LossProblem
 from .tiles import dense, has_class_rows
 
-__all__ = ["count_labels", "covers", "has_native", "kernels", "native_loss"]
+__all__ = [
+    "address",
+    "count_labels",
+    "covers",
+    "has_native",
+    "kernels",
+    "native_loss",
+    "plain",
+    "warn_without_native",
+]
 
 
 @lru_cache(maxsize=1)
@@ -102,20 +111,20 @@ def native_loss(
     samples = logits.numel() // num_classes
     # All of them live until the kernel has run.
     target = problem.target.contiguous()
-    sample_weight = _plain(problem.sample_weight, dtype)
-    class_weight = _plain(problem.class_weight, dtype)
-    multipliers, rho = _plain(problem.multipliers, dtype), _plain(problem.rho, dtype)
+    sample_weight = plain(problem.sample_weight, dtype)
+    class_weight = plain(problem.class_weight, dtype)
+    multipliers, rho = plain(problem.multipliers, dtype), plain(problem.rho, dtype)
     entropy, penalty, violated = kernels().loss(
         samples,
         torch.get_num_threads(),
         dtype == torch.float64,
         logits.data_ptr(),
-        _address(gradient),
+        address(gradient),
         target.data_ptr(),
-        _address(sample_weight),
-        _address(class_weight),
-        _address(multipliers),
-        _address(rho),
+        address(sample_weight),
+        address(class_weight),
+        address(multipliers),
+        address(rho),
         num_classes,
         samples // logits.shape[0],
         logits.ndim == 2 or has_class_rows(logits),
@@ -131,11 +140,13 @@ def native_loss(
     return (entropy * scales[0], penalty * scales[1], violated), gradient
 
 
-def _address(tensor: Tensor | None) -> int:
+def address(tensor: Tensor | None) -> int:
+    """Where the elements of a tensor lie, 0 for None."""
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def _plain(values: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+def plain(values: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """The values, contiguous and of this dtype; copied only if they are not."""
     if values is None or (values.dtype == dtype and values.is_contiguous()):
         return values
     return values.to(dtype).contiguous()

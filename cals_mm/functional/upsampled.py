@@ -1,0 +1,191 @@
+"""Resizing of logits, cross entropy and the class-adaptive penalty, as one function."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ._normalisation import make_problem
+from .backends import choose_backend
+from .backends.banded import banded_resized_loss
+from .backends.native_resized import native_resized_loss
+from .backends.resized import ResizedProblem, ResizedSums, eager_resized_loss
+from .cals_loss import check_shapes
+from .penalty import check_penalty
+from .violation import check_margin
+
+__all__ = ["UpsampledLossParts", "upsampled_cals_loss"]
+
+
+class UpsampledLossParts(NamedTuple):
+    """What a loss value is made of: detached scalars for logging."""
+
+    cross_entropy: Tensor
+    """Cross entropy, averaged."""
+    penalty: Tensor
+    """Penalty, averaged, before ``penalty_weight``."""
+    violated: Tensor
+    """Share of violated constraints (h > 0) over valid pixels and classes, in [0, 1]."""
+    accuracy: Tensor
+    """Share of valid pixels whose label has the largest logit, the first of equal ones, in
+    [0, 1]; 1 where no pixel is valid, as mmsegmentation has it."""
+
+
+def upsampled_cals_loss(
+    logits: Tensor,
+    target: Tensor,
+    multipliers: Tensor,
+    rho: Tensor,
+    margin: float = 10.0,
+    *,
+    align_corners: bool = False,
+    kind: str = "phr",
+    ignore_index: int | None = -100,
+    class_weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    class_reduction: str = "mean",
+    penalty_weight: float = 1.0,
+    sample_weight: Tensor | None = None,
+    avg_factor: float | Tensor | None = None,
+    return_parts: bool = False,
+) -> Tensor | tuple[Tensor, UpsampledLossParts]:
+    r"""Loss of logits that are resized to the labels, without a tensor of the resized size.
+
+    It equals :func:`cals_loss` of ``torch.nn.functional.interpolate(logits, (H, W),
+    mode='bilinear', align_corners=align_corners)``, in value and gradient, but interpolates,
+    computes the loss and carries its gradient back in tiles that stay in the cache. Arithmetic is
+    float32 for half inputs, whatever autocast says, and float64 for float64. The result does not
+    depend on the number of threads.
+
+    Args:
+        logits: (N, K, h, w) floating, of any size: smaller than the labels, equal or larger.
+        target: Labels (N, H, W) int64.
+        multipliers: As for :func:`cals_loss`, like all arguments that are not named here.
+        rho: Penalty coefficients, (K,).
+        margin: Largest admissible logit distance, in logit units.
+        align_corners: As for ``torch.nn.functional.interpolate``.
+        kind: Penalty function.
+        ignore_index: Label that counts for nothing. None: every pixel counts.
+        class_weight: Weights (K,) of the cross entropy.
+        label_smoothing: Fraction in [0, 1] for the cross entropy.
+        class_reduction: 'mean' over classes or 'sum'.
+        penalty_weight: Factor of the penalty.
+        sample_weight: Weights (N, H, W) of the cross entropy alone.
+        avg_factor: Divisor of the summed cross entropy, instead of its own mean.
+        return_parts: Also return :class:`UpsampledLossParts`.
+
+    Returns:
+        Scalar, or scalar and parts. Zero with a zero gradient where no pixel is valid.
+
+    Raises:
+        ValueError: For shapes, a margin, a penalty or labels that do not fit, naming the value.
+
+    Reference:
+        Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3.
+
+    Example:
+        >>> import torch
+        >>> loss, parts = upsampled_cals_loss(
+        ...     torch.zeros(1, 2, 4, 4), torch.zeros(1, 16, 16, dtype=torch.long),
+        ...     multipliers=torch.full((2,), 1e-6), rho=torch.ones(2), return_parts=True)
+        >>> print(f"{loss:.4f} {parts.accuracy:.0%}")
+        0.6931 100%
+    """
+    margin = check_margin(margin)
+    check_penalty(kind)
+    _check_sizes(logits, target)
+    # Of the resized shape, and without memory: all checks and divisors go by the labels' size.
+    stand_in = logits.detach().new_empty(1).expand(*logits.shape[:2], *target.shape[1:])
+    check_shapes(stand_in, target, multipliers, rho, class_reduction)
+    backend = choose_backend(stand_in, target, kind, sample_weight)
+    problem = make_problem(
+        stand_in,
+        target,
+        multipliers,
+        rho,
+        margin,
+        kind=kind,
+        ignore_index=ignore_index,
+        class_weight=class_weight,
+        label_smoothing=label_smoothing,
+        sum_over_classes=class_reduction == "sum",
+        penalty_weight=penalty_weight,
+        sample_weight=sample_weight,
+        avg_factor=avg_factor,
+        reads_labels=backend == "native",
+    )
+    resized = ResizedProblem(problem._replace(logits=logits), align_corners)
+    with torch.autocast(logits.device.type, enabled=False):
+        if backend == "eager":
+            sums = eager_resized_loss(resized)
+            loss = torch.as_tensor(sums.entropy + penalty_weight * sums.penalty)
+        else:
+            loss, sums = _fused(resized, backend)
+    return (loss, _parts(resized, sums)) if return_parts else loss
+
+
+def _check_sizes(logits: Tensor, target: Tensor) -> None:
+    if logits.ndim != 4 or logits.shape[2] == 0 or logits.shape[3] == 0:
+        raise ValueError(
+            f"logits must have shape (N, K, h, w) with h and w of at least 1, got "
+            f"{tuple(logits.shape)}"
+        )
+    if target.is_floating_point() or target.ndim != 3:
+        raise ValueError(
+            f"target must hold labels (N, H, W) of an integer dtype, got {tuple(target.shape)} "
+            f"{target.dtype}"
+        )
+
+
+def _fused(problem: ResizedProblem, backend: str) -> tuple[Tensor, ResizedSums]:
+    logits = problem.loss.logits
+    with_gradient = logits.requires_grad and torch.is_grad_enabled()
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    if backend == "native":
+        sums, gradient = native_resized_loss(problem, with_gradient=with_gradient)
+    else:
+        with torch.no_grad():
+            sums, gradient = banded_resized_loss(
+                problem, with_gradient=with_gradient, triton=backend == "triton"
+            )
+    value = sums.entropy + problem.loss.penalty_weight * sums.penalty
+    loss = torch.as_tensor(value, dtype=dtype)
+    return loss if gradient is None else _ResizedLoss.apply(logits, loss, gradient), sums
+
+
+class _ResizedLoss(torch.autograd.Function):
+    """A loss whose gradient was computed with it."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        ctx.dtype = logits.dtype
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad_loss: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "upsampled_cals_loss is not differentiable twice (create_graph=True); set "
+                "CALS_MM_BACKEND=eager for the slower backend that is"
+            )
+        (gradient,) = ctx.saved_tensors
+        # Scaled before it is narrowed: in float16 the gradient of a mean over a million pixels
+        # would vanish before a gradient scaler could enlarge it.
+        return (gradient * grad_loss).to(ctx.dtype), None, None
+
+
+def _parts(problem: ResizedProblem, sums: ResizedSums) -> UpsampledLossParts:
+    loss = problem.loss
+    dtype = torch.float64 if loss.logits.dtype == torch.float64 else torch.float32
+    classes = loss.logits.shape[1]
+    share = loss.constraint_share * classes
+    accuracy = sums.correct * share
+    if isinstance(share, float):
+        accuracy = accuracy if share else 1.0
+    else:
+        accuracy = torch.where(share > 0, accuracy, 1.0)
+    values = (sums.entropy, sums.penalty, sums.violated * loss.constraint_share, accuracy)
+    return UpsampledLossParts(*(torch.as_tensor(value, dtype=dtype).detach() for value in values))
