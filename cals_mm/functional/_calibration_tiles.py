@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ._calibration_bins import bin_index, first_bin_end
-from .backends.native import has_native
+from .backends.installed import has_native
 from .backends.native_calibration import native_probability_sums
 
 __all__ = ["LogitSums", "samples_at", "sum_logits"]

@@ -1,86 +1,79 @@
-"""From the arguments of a loss to a checked problem with its divisors."""
+"""From a problem to its divisors: which samples count, and for how much."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from .backends.native import count_labels
-from .backends.problem import LossProblem
+from ._label_counts import COUNT_LABELS, label_counts
+from .backends.problem import LossProblem, PreparedLoss
 
-__all__ = ["check_logits_and_target", "inverse", "make_problem", "valid_labels"]
+__all__ = ["arithmetic_dtype", "check_logits_and_target", "inverse", "prepare"]
 
 
-def make_problem(
-    logits: Tensor,
-    target: Tensor,
-    multipliers: Tensor,
-    rho: Tensor,
-    margin: float,
-    *,
-    kind: str,
-    ignore_index: int | None,
-    class_weight: Tensor | None,
-    label_smoothing: float,
-    sum_over_classes: bool,
-    penalty_weight: float,
-    sample_weight: Tensor | None,
-    avg_factor: float | Tensor | None,
-    reads_labels: bool = False,
-) -> LossProblem:
-    """Problem of :func:`cals_mm.functional.cals_loss`, whose arguments these are.
+def arithmetic_dtype(logits: Tensor) -> torch.dtype:
+    """float64 for float64 logits, else float32."""
+    return torch.float64 if logits.dtype == torch.float64 else torch.float32
 
-    On the CPU the scales are floats. Elsewhere they stay tensors, because asking for their value
-    would wait for the device at every step. With ``reads_labels`` the backend finds out by itself
-    which samples count, so there is no mask of them.
+
+def prepare(problem: LossProblem, *, traced: bool = False, by_label: bool = False) -> PreparedLoss:
+    """The problem with its divisors.
+
+    On the CPU they are floats. Elsewhere they stay tensors, because asking for their value would
+    wait for the device at every step; so they do where a program may be traced.
+
+    Args:
+        problem: The loss.
+        traced: Whether ``torch.compile`` and the like may look on, so that no value is asked for.
+        by_label: The backend finds out by itself which samples count, so there is no mask of them.
 
     Raises:
         ValueError: For labels out of range, on the CPU. On CUDA the device asserts, as it does in
             ``torch.nn.functional.cross_entropy``, since an exception would need their values.
     """
-    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    logits, target = problem.logits, problem.target
+    device, dtype = logits.device, arithmetic_dtype(logits)
     num_classes = logits.shape[1]
+    class_weight, sample_weight = problem.class_weight, problem.sample_weight
     if class_weight is not None:
-        _check_shape("class_weight", class_weight, (num_classes,))
-        class_weight = class_weight.detach().to(logits.device, dtype).contiguous()
+        class_weight = class_weight.detach().to(device, dtype).contiguous()
     if sample_weight is not None:
-        _check_shape("sample_weight", sample_weight, (logits.shape[0], *logits.shape[2:]))
-        sample_weight = sample_weight.to(logits.device, dtype)
-
+        sample_weight = sample_weight.to(device, dtype)
     valid = None
     count: float | Tensor = float(logits.numel() // num_classes)
     divisor = count
-    if reads_labels:
+    if not problem.soft:
         target = target.long().contiguous()
-        count, weights = count_labels(target, num_classes, ignore_index, class_weight)
-        divisor = count if class_weight is None or avg_factor is not None else weights
-    elif not target.is_floating_point():
-        target = target.long()
-        valid = valid_labels(target, num_classes, ignore_index)
-        if valid is not None:
-            count = _scalar(valid.sum().to(dtype))
-        divisor = count
-        if class_weight is not None and avg_factor is None:
-            divisor = _sum_of_weights(class_weight, target, valid)
-    if avg_factor is not None:
-        divisor = _scalar(torch.as_tensor(avg_factor, dtype=dtype, device=logits.device))
+        arguments = (target, num_classes, problem.ignore_index, class_weight)
+        if traced:
+            count, weights = COUNT_LABELS(*arguments).to(dtype).unbind()
+        else:
+            count, weights = label_counts(*arguments)
+        divisor = count if class_weight is None else weights
+        all_count = not isinstance(count, Tensor) and count == target.numel()
+        if problem.ignore_index is not None and not by_label and not all_count:
+            valid = target.ne(problem.ignore_index)
+    if problem.avg_factor is not None:
+        divisor = problem.avg_factor.to(device, dtype).reshape(())
+        if not traced and logits.is_cpu:
+            divisor = float(divisor)
     share = inverse(count)
-    return LossProblem(
+    return PreparedLoss(
         logits,
         target,
         valid,
-        ignore_index,
-        _constant(multipliers, logits),
-        _constant(rho, logits),
-        margin,
-        kind=kind,
+        problem.ignore_index,
+        _constant(problem.multipliers, device),
+        _constant(problem.rho, device),
+        problem.margin,
+        kind=problem.kind,
         class_weight=class_weight,
-        label_smoothing=label_smoothing,
+        label_smoothing=problem.label_smoothing,
         sample_weight=sample_weight,
         entropy_scale=inverse(divisor),
-        penalty_scale=share if sum_over_classes else share / num_classes,
+        penalty_scale=share if problem.sum_over_classes else share / num_classes,
         constraint_share=share / num_classes,
-        penalty_weight=penalty_weight,
+        penalty_weight=problem.penalty_weight,
     )
 
 
@@ -109,56 +102,9 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
         )
 
 
-def valid_labels(target: Tensor, num_classes: int, ignore_index: int | None) -> Tensor | None:
-    """Mask of the labels that count, (N, ...) bool, or None where all do.
-
-    Raises:
-        ValueError: For labels out of range, on the CPU.
-    """
-    if target.device.type != "cpu":
-        return None if ignore_index is None else target.ne(ignore_index)
-    if target.numel() == 0:
-        return None
-    ignores = ignore_index is not None and 0 <= ignore_index < num_classes
-    if _in_range(target, num_classes) and not ignores:
-        return None
-    valid = torch.ones_like(target, dtype=torch.bool)
-    if ignore_index is not None:
-        torch.ne(target, ignore_index, out=valid)
-    if not _in_range(target.masked_fill(~valid, 0), num_classes):
-        bad = target[valid & ((target < 0) | (target >= num_classes))][0]
-        raise ValueError(
-            f"label {int(bad)} is outside 0..{num_classes - 1}: correct num_classes, "
-            f"or mark such samples with ignore_index (now {ignore_index})"
-        )
-    return valid
-
-
-def _check_shape(name: str, value: Tensor, expected: tuple[int, ...]) -> None:
-    if value.shape != expected:
-        raise ValueError(f"{name} must have shape {expected}, got {tuple(value.shape)}")
-
-
-def _constant(values: Tensor, logits: Tensor) -> Tensor:
+def _constant(values: Tensor, device: torch.device) -> Tensor:
     values = values.detach() if values.requires_grad else values
-    return values if values.device == logits.device else values.to(logits.device)
-
-
-def _sum_of_weights(class_weight: Tensor, target: Tensor, valid: Tensor | None) -> float | Tensor:
-    weights = class_weight[target if valid is None else target.clamp(0, len(class_weight) - 1)]
-    if valid is not None:
-        weights = torch.where(valid, weights, 0)
-    return _scalar(weights.sum(dtype=torch.float64).to(class_weight.dtype))
-
-
-def _in_range(target: Tensor, num_classes: int) -> bool:
-    low, high = torch.aminmax(target)
-    return int(low) >= 0 and int(high) < num_classes
-
-
-def _scalar(value: Tensor) -> float | Tensor:
-    value = value.reshape(())
-    return float(value) if value.device.type == "cpu" else value
+    return values if values.device == device else values.to(device)
 
 
 def inverse(divisor: float | int | Tensor) -> float | Tensor:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._normalisation import check_logits_and_target, inverse, valid_labels
+from ._label_counts import valid_labels
+from ._normalisation import check_logits_and_target, inverse
 
 __all__ = ["Samples", "as_samples"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._fused import fused_loss
-from ._normalisation import check_logits_and_target, make_problem
-from .backends import choose_backend
-from .backends.eager import eager_loss
-from .backends.problem import LossParts
+from ._loss_operator import fused_loss
+from ._normalisation import check_logits_and_target, prepare
+from .backends.eager import EagerLoss
+from .backends.loss import choose_loss
+from .backends.problem import LossParts, LossProblem
 from .penalty import check_penalty
 from .violation import check_margin
 
@@ -76,34 +76,27 @@ def cals_loss(
         >>> print(f"{loss:.4f}")
         -0.0025
     """
-    margin = check_margin(margin)
-    check_penalty(kind)
-    check_shapes(logits, target, multipliers, rho, class_reduction)
-    backend = choose_backend(logits, target, kind, sample_weight)
-    problem = make_problem(
+    problem = LossProblem(
         logits,
         target,
-        multipliers,
-        rho,
-        margin,
-        kind=kind,
-        ignore_index=ignore_index,
-        class_weight=class_weight,
-        label_smoothing=label_smoothing,
-        sum_over_classes=class_reduction == "sum",
-        penalty_weight=penalty_weight,
-        sample_weight=sample_weight,
-        avg_factor=avg_factor,
-        reads_labels=backend == "native",
+        multipliers.detach(),
+        rho.detach(),
+        check_margin(margin),
+        check_penalty(kind),
+        ignore_index,
+        class_weight,
+        label_smoothing,
+        check_class_reduction(class_reduction) == "sum",
+        penalty_weight,
+        sample_weight,
+        None if avg_factor is None else torch.as_tensor(avg_factor),
     )
-    if backend == "eager":
-        with torch.autocast(logits.device.type, enabled=False):
-            sums = eager_loss(problem)
-            loss = sums.entropy + penalty_weight * sums.penalty
-        share = sums.violated * problem.constraint_share
-        parts = LossParts(sums.entropy.detach(), sums.penalty.detach(), share)
+    check_shapes(problem)
+    backend = choose_loss(problem)
+    if backend.name == "eager":
+        loss, parts = _eager_loss(problem)
     else:
-        loss, parts = fused_loss(problem, backend)
+        loss, parts = fused_loss(problem, backend.name)
     return (loss, parts) if return_parts else loss
 
 
@@ -118,20 +111,34 @@ def check_class_reduction(class_reduction: str) -> str:
     return class_reduction
 
 
-def check_shapes(
-    logits: Tensor, target: Tensor, multipliers: Tensor, rho: Tensor, class_reduction: str
-) -> None:
+def _eager_loss(problem: LossProblem) -> tuple[Tensor, LossParts]:
+    with torch.autocast(problem.logits.device.type, enabled=False):
+        prepared = prepare(problem, traced=True)
+        sums, _ = EagerLoss().run(prepared)
+        loss = sums.entropy + problem.penalty_weight * sums.penalty
+        share = sums.violated * prepared.constraint_share
+    parts = (sums.entropy, sums.penalty, share)
+    return torch.as_tensor(loss), LossParts(*(torch.as_tensor(part).detach() for part in parts))
+
+
+def check_shapes(problem: LossProblem) -> None:
     """Check that the tensors of a loss fit.
 
     Raises:
         ValueError: If they do not, naming the value and the cure.
     """
-    check_class_reduction(class_reduction)
-    check_logits_and_target(logits, target)
+    logits = problem.logits
+    check_logits_and_target(logits, problem.target)
     num_classes = logits.shape[1]
-    for name, value in (("multipliers", multipliers), ("rho", rho)):
+    for name, value in (("multipliers", problem.multipliers), ("rho", problem.rho)):
         if value.shape != (num_classes,):
             raise ValueError(
                 f"{name} have shape {tuple(value.shape)} but the logits have {num_classes} "
                 f"classes; set num_classes={num_classes}"
             )
+    for name, weights, expected in (
+        ("class_weight", problem.class_weight, (num_classes,)),
+        ("sample_weight", problem.sample_weight, (logits.shape[0], *logits.shape[2:])),
+    ):
+        if weights is not None and weights.shape != expected:
+            raise ValueError(f"{name} must have shape {expected}, got {tuple(weights.shape)}")

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ._normalisation import make_problem
-from .backends import choose_backend
+from ._normalisation import prepare
 from .backends.banded import banded_resized_loss
+from .backends.loss import choose_loss
 from .backends.native_resized import native_resized_loss
+from .backends.problem import LossProblem
 from .backends.resized import ResizedProblem, ResizedSums, eager_resized_loss
-from .cals_loss import check_shapes
+from .cals_loss import check_class_reduction, check_shapes
 from .penalty import check_penalty
 from .violation import check_margin
 
@@ -93,30 +94,29 @@ def upsampled_cals_loss(
         >>> print(f"{loss:.4f} {parts.accuracy:.0%}")
         0.6931 100%
     """
-    margin = check_margin(margin)
-    check_penalty(kind)
     _check_sizes(logits, target)
     # Of the resized shape, and without memory: all checks and divisors go by the labels' size.
     stand_in = logits.detach().new_empty(1).expand(*logits.shape[:2], *target.shape[1:])
-    check_shapes(stand_in, target, multipliers, rho, class_reduction)
-    backend = choose_backend(stand_in, target, kind, sample_weight)
-    problem = make_problem(
+    problem = LossProblem(
         stand_in,
         target,
-        multipliers,
-        rho,
-        margin,
-        kind=kind,
-        ignore_index=ignore_index,
-        class_weight=class_weight,
-        label_smoothing=label_smoothing,
-        sum_over_classes=class_reduction == "sum",
-        penalty_weight=penalty_weight,
-        sample_weight=sample_weight,
-        avg_factor=avg_factor,
-        reads_labels=backend == "native",
+        multipliers.detach(),
+        rho.detach(),
+        check_margin(margin),
+        check_penalty(kind),
+        ignore_index,
+        class_weight,
+        label_smoothing,
+        check_class_reduction(class_reduction) == "sum",
+        penalty_weight,
+        sample_weight,
+        None if avg_factor is None else torch.as_tensor(avg_factor),
     )
-    resized = ResizedProblem(problem._replace(logits=logits), align_corners)
+    check_shapes(problem)
+    chosen = choose_loss(problem)
+    backend = chosen.name
+    prepared = prepare(problem, traced=backend == "eager", by_label=chosen.by_label)
+    resized = ResizedProblem(prepared._replace(logits=logits), align_corners)
     with torch.autocast(logits.device.type, enabled=False):
         if backend == "eager":
             sums = eager_resized_loss(resized)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cals_mm.functional import PENALTIES, cals_loss
-from cals_mm.functional.backends.native import has_native
+from cals_mm.functional.backends.installed import NATIVE
 
-needs_native = pytest.mark.skipif(not has_native(), reason="the kernel was not compiled")
+needs_native = pytest.mark.skipif(NATIVE is None, reason="the kernel was not compiled")
 
 # Relative errors of the gradient that each dtype may have.
 TOLERANCES = {

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cals_mm.functional import cals_loss
-from cals_mm.functional.backends import native
+from cals_mm.functional.backends.installed import NATIVE
 from tests.functional.loss_cases import needs_native
 
 pytestmark = needs_native
@@ -50,7 +50,7 @@ def values(
     reason="torch has no OpenMP here, or another one",
 )
 def test_the_threads_of_torch_are_found():
-    assert native.kernels().shares_threads
+    assert NATIVE.shares_threads
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -115,4 +115,4 @@ def test_the_environment_is_read_as_it_is_now(value, monkeypatch):
     monkeypatch.delenv("CALS_MM_BACKEND", raising=False)
     if value is not None:
         monkeypatch.setenv("CALS_MM_BACKEND", value)
-    assert native.kernels().variable("CALS_MM_BACKEND") == value
+    assert NATIVE.variable("CALS_MM_BACKEND") == value

@@ -9,14 +9,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .._resize import axis_matrix, interpolate_axis, source_positions
 from .chunk_kernel import Chunk, ChunkKernel
-from .problem import LossProblem, LossSums
+from .problem import LossSums, PreparedLoss
 from .resized import ResizedProblem, ResizedSums, count_correct
 from .threads import run_tiles
 from .tiles import DEVICE_ELEMENTS, TILE
@@ -26,7 +26,7 @@ __all__ = ["banded_resized_loss"]
 FEW_ROWS = 4
 """Fewest source rows of a band: each band adds to one row of the next."""
 
-LossOf = Callable[[LossProblem, Tensor | None], LossSums]
+LossOf = Callable[[PreparedLoss, Tensor | None], LossSums]
 """Loss of a band, whose gradient goes to the second argument."""
 
 
@@ -115,14 +115,14 @@ class _BandWork:
             gradient = torch.empty_like(logits) if self.with_gradient else None
             sums = self.loss_of(problem, gradient)
             correct = count_correct(logits, problem.target, problem.valid)
-            parts = (*sums, correct)
+            parts: tuple[Any, ...] = (*sums, correct)
             total = parts if total is None else tuple(map(torch.add, total, parts))
             if to_filled is not None and gradient is not None:
                 to_filled += self.down[rows, band.source].T @ gradient
         assert total is not None
         return total, None if to_filled is None else to_filled @ self.across
 
-    def _of(self, images: slice, rows: slice, logits: Tensor) -> LossProblem:
+    def _of(self, images: slice, rows: slice, logits: Tensor) -> PreparedLoss:
         def part(values: Tensor | None) -> Tensor | None:
             return None if values is None else values[images, rows]
 
@@ -158,10 +158,10 @@ def _elements(like: Tensor) -> int:
     return TILE if like.device.type == "cpu" else DEVICE_ELEMENTS
 
 
-def _chunk_loss(problem: LossProblem, logits: Tensor) -> LossOf:
+def _chunk_loss(problem: PreparedLoss, logits: Tensor) -> LossOf:
     kernel = ChunkKernel(problem._replace(logits=logits.flatten(2)), logits.dtype, 1.0)
 
-    def loss_of(band: LossProblem, gradient: Tensor | None) -> LossSums:
+    def loss_of(band: PreparedLoss, gradient: Tensor | None) -> LossSums:
         def column(values: Tensor | None) -> Tensor | None:
             return None if values is None else values.flatten(1).unsqueeze(1)
 
@@ -181,7 +181,7 @@ def _chunk_loss(problem: LossProblem, logits: Tensor) -> LossOf:
     return loss_of
 
 
-def _triton_loss(band: LossProblem, gradient: Tensor | None) -> LossSums:
+def _triton_loss(band: PreparedLoss, gradient: Tensor | None) -> LossSums:
     from .triton_loss import triton_loss  # Triton is optional, and slow to import
 
     sums, computed = triton_loss(band, with_gradient=gradient is not None)

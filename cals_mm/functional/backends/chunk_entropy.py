@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .problem import LossProblem
+from .problem import PreparedLoss
 
 __all__ = ["ChunkEntropy"]
 
@@ -26,7 +26,7 @@ class ChunkEntropy:
     """
 
     def __init__(
-        self, problem: LossProblem, dtype: torch.dtype, gradient_scale: float | Tensor
+        self, problem: PreparedLoss, dtype: torch.dtype, gradient_scale: float | Tensor
     ) -> None:
         self.dtype = dtype
         self.scale = gradient_scale

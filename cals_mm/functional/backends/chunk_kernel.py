@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .chunk_entropy import ChunkEntropy
 from .chunk_penalty import ChunkPenalty
-from .problem import LossProblem
+from .problem import PreparedLoss
 from .threads import buffers
 
 __all__ = ["Chunk", "ChunkKernel", "ChunkSums"]
@@ -57,7 +57,7 @@ class ChunkKernel:
     """
 
     def __init__(
-        self, problem: LossProblem, dtype: torch.dtype, gradient_unit: float | Tensor
+        self, problem: PreparedLoss, dtype: torch.dtype, gradient_unit: float | Tensor
     ) -> None:
         self.dtype = dtype
         one = torch.ones((), dtype=dtype)

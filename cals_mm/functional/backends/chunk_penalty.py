@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..penalty import penalty_lagrangian
-from .problem import LossProblem
+from .problem import PreparedLoss
 
 __all__ = ["ChunkPenalty"]
 
@@ -22,7 +22,7 @@ class ChunkPenalty:
     """
 
     def __init__(
-        self, problem: LossProblem, dtype: torch.dtype, margin: float, slope_scale: float | Tensor
+        self, problem: PreparedLoss, dtype: torch.dtype, margin: float, slope_scale: float | Tensor
     ) -> None:
         self.kind, self.margin = problem.kind, margin
         per_class = (-1,) if problem.logits.ndim == 2 else (-1, 1)

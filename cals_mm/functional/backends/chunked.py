@@ -6,52 +6,64 @@ import torch
 from torch import Tensor
 
 from .chunk_kernel import Chunk, ChunkKernel, ChunkSums
-from .problem import LossProblem, LossSums
+from .problem import LossProblem, LossSums, PreparedLoss
 from .threads import run_tiles
 from .tiles import dense, split
 
-__all__ = ["chunked_loss"]
+__all__ = ["ChunkedLoss"]
 
 
-def chunked_loss(
-    problem: LossProblem, *, with_gradient: bool, gradient_unit: float | Tensor = 1.0
-) -> tuple[LossSums, Tensor | None]:
-    """Loss, and its gradient by the logits, in one pass over the logits.
+class ChunkedLoss:
+    """Every loss whose gradient goes to the logits alone, on the CPU and on CUDA."""
 
-    Args:
-        problem: The loss.
-        with_gradient: Whether to compute the gradient.
-        gradient_unit: The gradient is divided by it.
+    name = "chunked"
+    by_label = False
 
-    Returns:
-        Sums, and the gradient in the shape, dtype and (where dense) strides of the logits.
-    """
-    logits = problem.logits
-    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    problem = problem._replace(logits=dense(logits))
-    gradient = torch.empty_like(problem.logits) if with_gradient else None
-    chunks = _chunks(problem, gradient)
-    problem = problem._replace(logits=chunks[0].logits)  # whose rank the kernel goes by
-    sums: list[ChunkSums | None] = [None] * len(chunks)
+    def covers(self, problem: LossProblem) -> bool:
+        """Whether there is anything to fuse, and no gradient that only autograd knows."""
+        return problem.fusable
 
-    def make_worker():
-        kernel = ChunkKernel(problem, dtype, gradient_unit)
+    def run(
+        self, problem: PreparedLoss, *, with_gradient: bool, gradient_unit: float | Tensor = 1.0
+    ) -> tuple[LossSums, Tensor | None]:
+        """Loss, and its gradient by the logits, in one pass over the logits.
 
-        def worker(number: int) -> None:
-            sums[number] = kernel(chunks[number])
+        Args:
+            problem: The loss.
+            with_gradient: Whether to compute the gradient.
+            gradient_unit: The gradient is divided by it.
 
-        return worker
+        Returns:
+            Sums, and the gradient in the shape, dtype and (where dense) strides of the logits.
+        """
+        logits = problem.logits
+        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+        problem = problem._replace(logits=dense(logits))
+        gradient = torch.empty_like(problem.logits) if with_gradient else None
+        chunks = _chunks(problem, gradient)
+        problem = problem._replace(logits=chunks[0].logits)  # whose rank the kernel goes by
+        sums: list[ChunkSums | None] = [None] * len(chunks)
 
-    run_tiles(make_worker, len(chunks), problem.logits)
-    # Float64, in the order of the chunks: the same whichever thread did what.
-    entropy, penalty, violated = (
-        torch.stack(part).sum(dtype=torch.float64) for part in zip(*sums, strict=True)
-    )
-    scaled = LossSums(entropy * problem.entropy_scale, penalty * problem.penalty_scale, violated)
-    return scaled, gradient
+        def make_worker():
+            kernel = ChunkKernel(problem, dtype, gradient_unit)
+
+            def worker(number: int) -> None:
+                sums[number] = kernel(chunks[number])
+
+            return worker
+
+        run_tiles(make_worker, len(chunks), problem.logits)
+        # Float64, in the order of the chunks: the same whichever thread did what.
+        entropy, penalty, violated = (
+            torch.stack(part).sum(dtype=torch.float64) for part in zip(*sums, strict=True)
+        )
+        scaled = LossSums(
+            entropy * problem.entropy_scale, penalty * problem.penalty_scale, violated
+        )
+        return scaled, gradient
 
 
-def _chunks(problem: LossProblem, gradient: Tensor | None) -> list[Chunk]:
+def _chunks(problem: PreparedLoss, gradient: Tensor | None) -> list[Chunk]:
     logits = split(problem.logits, problem.logits)
     others = (problem.target, problem.valid, problem.sample_weight, gradient)
     columns = [

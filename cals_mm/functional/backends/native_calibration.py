@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .native import kernels
+from . import installed
 from .threads import run_tiles
 from .tiles import dense, has_class_rows
 
@@ -50,7 +50,7 @@ def native_probability_sums(
     squares = [0.0] * groups
     mask = None if valid is None else valid.contiguous()
     kernel = partial(
-        kernels().calibration,
+        installed.NATIVE.calibration,
         wide=logits.dtype == torch.float64,
         logits=logits.data_ptr(),
         target=target.data_ptr(),

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from .._resize import source_positions
-from .native import address, kernels, plain
+from . import installed
+from .native import address, plain
 from .resized import ResizedProblem, ResizedSums
 
 __all__ = ["native_resized_loss"]
@@ -36,7 +37,7 @@ def native_resized_loss(
     target = loss.target.contiguous()
     sample_weight, class_weight = plain(loss.sample_weight, dtype), plain(loss.class_weight, dtype)
     multipliers, rho = plain(loss.multipliers, dtype), plain(loss.rho, dtype)
-    entropy, penalty, violated, correct = kernels().upsampled(
+    entropy, penalty, violated, correct = installed.NATIVE.upsampled(
         torch.get_num_threads(),
         dtype == torch.float64,
         logits=logits.data_ptr(),

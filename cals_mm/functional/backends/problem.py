@@ -1,4 +1,4 @@
-"""What a backend gets and gives: one loss to compute, with everything checked and normalised."""
+"""What a backend of the loss gets and gives."""
 
 from __future__ import annotations
 
@@ -6,11 +6,54 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["LossParts", "LossProblem", "LossSums"]
+__all__ = ["LossParts", "LossProblem", "LossSums", "PreparedLoss"]
 
 
 class LossProblem(NamedTuple):
-    """One evaluation of the loss. Tensors lie on one device; none is changed."""
+    """One evaluation of the loss, checked as far as shapes tell. None of its tensors is changed."""
+
+    logits: Tensor
+    """(N, K, ...) floating, of any strides."""
+    target: Tensor
+    """Labels (N, ...) of any integer dtype, or class probabilities of the shape of ``logits``."""
+    multipliers: Tensor
+    """(K,) lambda."""
+    rho: Tensor
+    """(K,)."""
+    margin: float
+    """Largest admissible logit distance."""
+    kind: str
+    """Penalty function."""
+    ignore_index: int | None
+    """Label of the samples that do not count. None: all count."""
+    class_weight: Tensor | None
+    """(K,)."""
+    label_smoothing: float
+    """Fraction in [0, 1]."""
+    sum_over_classes: bool
+    """Whether the penalty is the sum over classes, or their mean."""
+    penalty_weight: float
+    """Factor of the penalty in the loss."""
+    sample_weight: Tensor | None
+    """(N, ...) weights of the cross entropy."""
+    avg_factor: Tensor | None
+    """() divisor of the summed cross entropy. None: its own mean."""
+
+    @property
+    def soft(self) -> bool:
+        """Whether the target holds class probabilities."""
+        return self.target.is_floating_point()
+
+    @property
+    def fusable(self) -> bool:
+        """Whether there are samples, and the gradient goes to the logits alone."""
+        weight = self.sample_weight
+        weighted = weight is not None and weight.requires_grad
+        return self.logits.numel() > 0 and not (self.target.requires_grad or weighted)
+
+
+class PreparedLoss(NamedTuple):
+    """A loss with its divisors: all tensors on the device of the logits."""
 
     logits: Tensor
     """(N, K, ...) floating, of any strides."""
@@ -36,8 +79,8 @@ class LossProblem(NamedTuple):
     sample_weight: Tensor | None
     """(N, ...) weights of the cross entropy."""
     entropy_scale: float | Tensor
-    """What the sum of the cross entropies is multiplied by; like the others a float on the CPU,
-    () elsewhere."""
+    """What the sum of the cross entropies is multiplied by: a float or, like the others, a tensor
+    () where asking for its value would be slow, or impossible."""
     penalty_scale: float | Tensor
     """What the sum of the penalties is multiplied by."""
     constraint_share: float | Tensor
@@ -52,13 +95,13 @@ class LossProblem(NamedTuple):
 
 
 class LossSums(NamedTuple):
-    """Scalars () of the arithmetic's dtype or float64, on the device of the logits."""
+    """Floats, or tensors () of the arithmetic's dtype or float64 on the device of the logits."""
 
-    entropy: Tensor
+    entropy: float | Tensor
     """Sum of the cross entropies times ``entropy_scale``."""
-    penalty: Tensor
+    penalty: float | Tensor
     """Sum of the penalties times ``penalty_scale``."""
-    violated: Tensor
+    violated: float | Tensor
     """Number of violated constraints over valid samples and classes."""
 
 

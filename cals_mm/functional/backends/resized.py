@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .eager import eager_loss
-from .problem import LossProblem
+from .eager import EagerLoss
+from .problem import PreparedLoss
 
 __all__ = ["ResizedProblem", "ResizedSums", "count_correct", "eager_resized_loss"]
 
@@ -17,7 +17,7 @@ __all__ = ["ResizedProblem", "ResizedSums", "count_correct", "eager_resized_loss
 class ResizedProblem(NamedTuple):
     """A loss whose logits are resized to the size of its labels."""
 
-    loss: LossProblem
+    loss: PreparedLoss
     """Its ``logits`` are (N, K, h, w), before resizing; all else is of the labels' size (H, W)."""
     align_corners: bool
     """Whether the centres of the corner pixels coincide, rather than the corners."""
@@ -54,7 +54,7 @@ def eager_resized_loss(problem: ResizedProblem) -> ResizedSums:
     loss = problem.loss
     logits = loss.logits if loss.logits.dtype == torch.float64 else loss.logits.float()
     full = F.interpolate(logits, problem.size, mode="bilinear", align_corners=problem.align_corners)
-    sums = eager_loss(loss._replace(logits=full))
+    sums, _ = EagerLoss().run(loss._replace(logits=full))
     return ResizedSums(*sums, count_correct(full.detach(), loss.target, loss.valid))
 
 

@@ -6,7 +6,7 @@ import torch
 import triton
 from torch import Tensor
 
-from .problem import LossProblem, LossSums
+from .problem import LossSums, PreparedLoss
 from .tiles import dense, has_class_rows
 from .triton_kernels import loss_kernel, loss_kernel_many_classes, scale_kernel
 
@@ -20,7 +20,7 @@ MANY_CLASSES_TILE = (16, 256)
 
 
 def triton_loss(
-    problem: LossProblem, *, with_gradient: bool, gradient_unit: float | Tensor = 1.0
+    problem: PreparedLoss, *, with_gradient: bool, gradient_unit: float | Tensor = 1.0
 ) -> tuple[LossSums, Tensor | None]:
     """Loss, and its gradient by the logits, from one read of the logits.
 

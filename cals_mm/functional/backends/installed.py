@@ -1,0 +1,66 @@
+"""What the fast backends need and may not find: the compiled module, and Triton."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import warnings
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+__all__ = ["NATIVE", "has_native", "has_triton", "interprets_triton"]
+
+
+def _compiled_module() -> Any:
+    try:
+        return importlib.import_module(f"{__package__}._native")
+    except ImportError:
+        return None
+
+
+NATIVE: Any = _compiled_module()
+"""The compiled module, or None where it was not compiled. It takes addresses of real memory."""
+
+
+@torch.compiler.assume_constant_result
+def has_native() -> bool:
+    """Whether the kernels were compiled when the package was installed; says so once if not."""
+    if NATIVE is None:
+        _warn_without_native()
+    return NATIVE is not None
+
+
+@torch.compiler.assume_constant_result
+def has_triton() -> bool:
+    """Whether Triton is installed; says so once where it is not."""
+    return _find_triton()
+
+
+@torch.compiler.assume_constant_result
+def interprets_triton() -> bool:
+    """Whether Triton computes on the CPU, by its interpreter."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@lru_cache(maxsize=1)
+def _warn_without_native() -> None:
+    warnings.warn(
+        "the compiled kernel of cals_loss is missing: plain torch takes its place, several times "
+        "slower on small batches; install a C compiler and run 'pip install' again to build it",
+        stacklevel=2,
+    )
+
+
+@lru_cache(maxsize=1)
+def _find_triton() -> bool:
+    if importlib.util.find_spec("triton") is not None:
+        return True
+    warnings.warn(
+        "Triton is not installed: cals_loss uses its slower chunked backend; "
+        "'pip install triton' brings the fused kernel",
+        stacklevel=2,
+    )
+    return False

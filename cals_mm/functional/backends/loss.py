@@ -1,0 +1,54 @@
+"""The backends of the loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from .choice import choose
+from .chunked import ChunkedLoss
+from .eager import EagerLoss
+from .installed import has_triton, interprets_triton
+from .native import NativeLoss
+from .problem import LossProblem
+
+__all__ = ["LOSS_BACKENDS", "LossBackend", "TritonLoss", "choose_loss"]
+
+
+class TritonLoss:
+    """Labels, in single and half precision, on CUDA (and in tests, interpreted, on the CPU)."""
+
+    name = "triton"
+    by_label = False
+
+    def covers(self, problem: LossProblem) -> bool:
+        """Whether the kernel computes such a loss."""
+        return (
+            problem.fusable
+            and problem.logits.dtype != torch.float64
+            and not problem.soft
+            and (problem.logits.is_cuda or interprets_triton())
+            and has_triton()
+        )
+
+    def run(self, problem: Any, **options: Any) -> Any:
+        """Loss, and its gradient by the logits, from one read of the logits."""
+        from .triton_loss import triton_loss  # Triton is optional, and slow to import
+
+        return triton_loss(problem, **options)
+
+
+LossBackend = NativeLoss | TritonLoss | ChunkedLoss | EagerLoss
+
+LOSS_BACKENDS: dict[str, tuple[LossBackend, ...]] = {
+    "cpu": (NativeLoss(), TritonLoss(), ChunkedLoss(), EagerLoss()),
+    "cuda": (TritonLoss(), ChunkedLoss(), EagerLoss()),
+}
+"""By type of device, from the fastest to the slowest; other devices have the last alone."""
+
+
+def choose_loss(problem: LossProblem) -> LossBackend:
+    """The backend for a loss, see :func:`choose`."""
+    device = problem.logits.device
+    return choose(LOSS_BACKENDS.get(device.type, (EagerLoss(),)), problem, device)
