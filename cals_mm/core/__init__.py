@@ -13,6 +13,7 @@ from cals_mm.posthoc import (
 from .adaptive_focus import AdaptiveFocus
 from .adaptive_margin import AdaptiveMargin, MarginStatistics
 from .augmented_lagrangian import AugmentedLagrangian
+from .calibration_meter import CalibrationMeter
 from .confidence_statistics import ConfidenceStatistics
 from .dual_statistics import DualStatistics, NonFiniteLogitsError
 from .heuristic_rule import HeuristicRule
@@ -25,6 +26,7 @@ __all__ = [
     "AdaptiveFocus",
     "AdaptiveMargin",
     "AugmentedLagrangian",
+    "CalibrationMeter",
     "ClassTemperatureScaler",
     "ConfidenceStatistics",
     "DualStatistics",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.logging import MessageHub, MMLogger, print_log
+from mmengine.logging import MessageHub, print_log
 
 from cals_mm import files
+from cals_mm.frameworks.reporting import never_fatal
 from cals_mm.functional import CalibrationStatistics
 
-__all__ = ["draw", "sample_name", "save", "warn"]
+from .class_table import class_table
+
+__all__ = ["draw", "log_classes", "name_of", "save"]
 
 
 def save(statistics: CalibrationStatistics, path: str) -> None:
@@ -28,10 +30,12 @@ def draw(statistics: CalibrationStatistics, prefix: str) -> None:
 
     from cals_mm.visualization import reliability_diagram
 
-    if Visualizer._instance_dict:
-        stage, step = _stage_and_step()
-        # A name with a slash would be written nowhere.
-        name = f"{prefix}_{stage}".replace("/", "_")
+    if not Visualizer._instance_dict:
+        return
+    stage, step = _stage_and_step()
+    # A name with a slash would be written nowhere.
+    name = f"{prefix}_{stage}".replace("/", "_")
+    with never_fatal("drawing the reliability diagram"):
         picture = reliability_diagram(statistics, f"{stage}, iteration {step}")
         Visualizer.get_current_instance().add_image(name, picture, step=step)
 
@@ -44,13 +48,14 @@ def _stage_and_step() -> tuple[str, int]:
     return ("test" if stage == "test" else "val"), int(info.get("iter", 0))
 
 
-def sample_name(sample: Any) -> str:
-    """What a data sample is called in a warning."""
-    fields = sample if isinstance(sample, Mapping) else sample.to_dict()
-    return str(fields.get("img_path") or fields.get("sample_idx") or "a sample without a name")
+def log_classes(statistics: CalibrationStatistics, names: Sequence[str] | None) -> None:
+    """Write the table of the classes to the log."""
+    table = class_table(statistics, names)
+    print_log(f"calibration per class (percent):\n{table}", logger="current")
 
 
-def warn(message: str) -> None:
-    """Log a warning, also where no runner has made a logger."""
-    logger = "current" if MMLogger._instance_dict else None
-    print_log(message, logger=logger, level=logging.WARNING)
+def name_of(samples: Sequence[Any]) -> str:
+    """What one or several data samples are called in a warning."""
+    first = samples[0] if isinstance(samples[0], Mapping) else samples[0].to_dict()
+    name = str(first.get("img_path") or first.get("sample_idx") or "a sample without a name")
+    return name if len(samples) == 1 else f"the {len(samples)} samples from {name}"

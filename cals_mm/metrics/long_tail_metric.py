@@ -10,7 +10,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from torch import Tensor
 
-from cals_mm.functional import CalibrationStatistics, class_calibration
+from cals_mm.core import CalibrationMeter
+from cals_mm.functional import class_calibration
 
 from .calibration_metric import CalibrationMetric
 
@@ -113,13 +114,11 @@ class LongTailMetric(BaseMetric):
         """
         parts, self._parts = self._measures(), {}
         metrics: dict[str, float] = {}
-        total: CalibrationStatistics | None = None
         for name, part in parts.items():
             values = part.evaluate(size)
             metrics.update({f"{name}_{key}": values[f"{part.prefix}/{key}"] for key in SHOWN})
-            assert part.statistics is not None
-            total = part.statistics if total is None else total + part.statistics
-        assert total is not None, "every class is in a group"
+        first, *others = (part.statistics for part in parts.values())
+        total = sum(others, start=first)
         accuracies = class_calibration(total).accuracy
         metrics["class_mean_accuracy"] = 100 * float(accuracies.nanmean())
         return {f"{self.prefix}/{key}": value for key, value in metrics.items()}
@@ -151,8 +150,6 @@ class _GroupMetric(CalibrationMetric):
                 "channels; give the training images of each class"
             )
 
-    def _measure(
-        self, logits: Tensor, target: Tensor, samples: Sequence[Any]
-    ) -> CalibrationStatistics:
+    def _measure(self, logits: Tensor, target: Tensor, samples: Sequence[Any]) -> CalibrationMeter:
         inside = self.member.to(target.device)[target]
         return super()._measure(logits[inside], target[inside], samples)
