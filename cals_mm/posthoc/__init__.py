@@ -1,6 +1,7 @@
 """Calibration of a trained model: scaling of its logits, and what follows from it."""
 
 from .class_scaling import ClassTemperatureScaler, VectorScaler
+from .conformal import PredictionSets, RiskThreshold, control_risk, coverage_range
 from .folding import check_folded, final_layer, fold_
 from .logit_scaler import LogitScaler
 from .margin_suggestion import MarginSuggestion, suggest_margin
@@ -10,9 +11,13 @@ __all__ = [
     "ClassTemperatureScaler",
     "LogitScaler",
     "MarginSuggestion",
+    "PredictionSets",
+    "RiskThreshold",
     "TemperatureScaler",
     "VectorScaler",
     "check_folded",
+    "control_risk",
+    "coverage_range",
     "final_layer",
     "fold_",
     "suggest_margin",

@@ -1,0 +1,87 @@
+"""How strange a class would be for a sample: the scores of split-conformal classification."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+__all__ = ["Score", "conformal_scores"]
+
+Score = Literal["lac", "aps", "raps"]
+
+
+@torch.no_grad()
+def conformal_scores(
+    logits: Tensor,
+    score: Score = "lac",
+    *,
+    rank_penalty: float = 0.01,
+    free_ranks: int = 5,
+    probabilities: bool = False,
+    uniform: Tensor | None = None,
+) -> Tensor:
+    """Score of every class for every sample; a small one says that the class fits.
+
+    With the probabilities p of a sample, its classes in falling order of p, and o the rank of
+    class k in it (1, 2, ...), the score of class k is
+
+    - ``'lac'``: 1 - p_k, which gives the smallest sets on average;
+    - ``'aps'``: the sum of p over the classes before k, plus u p_k, which gives larger sets where
+      the model is unsure;
+    - ``'raps'``: that of ``'aps'`` plus ``rank_penalty`` * max(o - ``free_ranks``, 0), which keeps
+      a long tail of improbable classes out of the sets.
+
+    Args:
+        logits: (N, K) floating: logits, or probabilities where ``probabilities`` says so.
+        score: Which score.
+        rank_penalty: Weight of the rank, for ``'raps'``.
+        free_ranks: Ranks without a penalty, for ``'raps'``.
+        probabilities: ``logits`` holds probabilities.
+        uniform: The u of each sample, (N,) in [0, 1], for ``'aps'`` and ``'raps'``; None: u = 1.
+
+    Returns:
+        (N, K) float64.
+
+    Raises:
+        ValueError: For an unknown score, a shape that is not (N, K), a negative penalty or number
+            of ranks, or values that are NaN or infinite.
+
+    Reference:
+        LAC: Sadinle, Lei and Wasserman, Least Ambiguous Set-Valued Classifiers with Bounded Error
+        Levels, JASA 2019. APS: Romano, Sesia and Candès, Classification with Valid and Adaptive
+        Coverage, NeurIPS 2020. RAPS: Angelopoulos, Bates, Malik and Jordan, Uncertainty Sets for
+        Image Classifiers using Conformal Prediction, ICLR 2021.
+
+    Example:
+        >>> p = torch.tensor([[0.6, 0.1, 0.3]])
+        >>> conformal_scores(p, "lac", probabilities=True)
+        tensor([[0.4000, 0.9000, 0.7000]], dtype=torch.float64)
+        >>> conformal_scores(p, "aps", probabilities=True)
+        tensor([[0.6000, 1.0000, 0.9000]], dtype=torch.float64)
+    """
+    if score not in get_args(Score):
+        raise ValueError(f"score must be 'lac', 'aps' or 'raps', got {score!r}")
+    if logits.ndim != 2:
+        raise ValueError(
+            f"need (N, K), one label a sample, got {tuple(logits.shape)}; for label maps there is "
+            "control_risk"
+        )
+    if not rank_penalty >= 0 or free_ranks < 0:
+        raise ValueError(
+            f"rank_penalty and free_ranks must not be negative, got {rank_penalty} and {free_ranks}"
+        )
+    values = (logits.cpu() if logits.device.type == "mps" else logits).double()
+    if not values.isfinite().all():
+        raise ValueError("cannot score logits that hold NaN or Inf")
+    p = values if probabilities else values.softmax(1)
+    if score == "lac":
+        return 1 - p
+    falling, order = p.sort(dim=1, descending=True, stable=True)
+    share = torch.ones_like(p[:, 0]) if uniform is None else uniform.to(p)
+    scores = falling.cumsum(1) - (1 - share[:, None]) * falling
+    if score == "raps":
+        ranks = torch.arange(1, p.shape[1] + 1, device=p.device, dtype=p.dtype)
+        scores = scores + rank_penalty * (ranks - free_ranks).clamp(min=0)
+    return torch.empty_like(scores).scatter_(1, order, scores)
