@@ -1,40 +1,25 @@
 """Class adaptive network calibration for OpenMMLab.
 
-Importing the package registers its losses, hooks and metrics in MMEngine's root registries.
+Importing the package registers its losses, hooks and metrics in MMEngine's root registries. Without
+MMEngine, the rooms that need nothing but torch can be used: ``cals_mm.functional``,
+``cals_mm.posthoc`` and ``cals_mm.core``.
 """
 
-try:
-    import mmengine  # noqa: F401
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "cals_mm needs mmengine: install the maintained OpenMMLab stack with "
-        "pip install 'cals-mm[onedl]', or the original one with pip install 'cals-mm[openmmlab]'",
-        name=error.name,
-    ) from None
-
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._lazy_hooks import HOOK_NAMES, register_hooks
-from .config import add_cals, with_method
-from .losses import (
-    ACLSLoss,
-    AdaFocalLoss,
-    BrierLoss,
-    CALSLoss,
-    CRaCLoss,
-    EntropyPenaltyLoss,
-    FLSDLoss,
-    MbLSLoss,
-    MMCELoss,
-    PairwiseConstraintLoss,
-    SampleCALSLoss,
-    SmoothedCrossEntropyLoss,
-    SoftmaxFocalLoss,
-)
-from .metrics import CalibrationMetric, LongTailMetric
+from ._mmengine import HAS_MMENGINE, require_mmengine
 from .version import __version__
 
+if HAS_MMENGINE:
+    from . import losses, metrics  # noqa: F401
+    from ._lazy_hooks import register_hooks
+
+    register_hooks()
+
 if TYPE_CHECKING:
+    from . import core, functional, posthoc
+    from .config import add_cals, with_method
     from .hooks import (
         CALSMultiplierHook,
         ClassCountsHook,
@@ -42,8 +27,22 @@ if TYPE_CHECKING:
         RandomStateHook,
         SampleMultiplierHook,
     )
-
-register_hooks()
+    from .losses import (
+        ACLSLoss,
+        AdaFocalLoss,
+        BrierLoss,
+        CALSLoss,
+        CRaCLoss,
+        EntropyPenaltyLoss,
+        FLSDLoss,
+        MbLSLoss,
+        MMCELoss,
+        PairwiseConstraintLoss,
+        SampleCALSLoss,
+        SmoothedCrossEntropyLoss,
+        SoftmaxFocalLoss,
+    )
+    from .metrics import CalibrationMetric, LongTailMetric
 
 __all__ = [
     "ACLSLoss",
@@ -68,14 +67,28 @@ __all__ = [
     "SoftmaxFocalLoss",
     "__version__",
     "add_cals",
+    "core",
+    "functional",
+    "posthoc",
     "with_method",
 ]
 
+# Hooks are the slowest to import, so they are looked through last.
+_ROOMS = ("losses", "metrics", "config", "hooks")
+
 
 def __getattr__(name: str) -> Any:
-    """Import the hooks when they are first asked for."""
-    if name in HOOK_NAMES:
-        from . import hooks
+    """Import a public name when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module 'cals_mm' has no attribute {name!r}")
+    if name in ("core", "functional", "posthoc"):
+        return import_module(f"cals_mm.{name}")
+    require_mmengine(f"cals_mm.{name}")
+    room = next(r for r in _ROOMS if name in import_module(f"cals_mm.{r}").__all__)
+    globals()[name] = value = getattr(import_module(f"cals_mm.{room}"), name)
+    return value
 
-        return getattr(hooks, name)
-    raise AttributeError(f"module 'cals_mm' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -19,6 +19,7 @@ IMPORT_BUDGET = 0.5  # seconds over `import torch, mmengine.registry`
 # The plan of the house, from the bottom: a room may import itself and what stands before it.
 ROOMS = (
     "version",
+    "_mmengine",
     "files",
     "functional",
     "posthoc",
@@ -70,24 +71,64 @@ def test_import_pulls_in_no_heavy_package():
     assert json.loads(run_python(code).stdout) == []
 
 
-def test_without_mmengine_the_import_names_the_extra():
-    code = """
+WITHOUT_MMENGINE = """
 import sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] == 'mmengine':
+        if name.split('.')[0] in ('mmengine', 'mmcv', 'mmseg', 'mmpretrain'):
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
 sys.meta_path.insert(0, Blocked())
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["from cals_mm import CALSLoss", "import cals_mm; cals_mm.add_cals", "import cals_mm.commands"],
+)
+def test_without_mmengine_the_error_names_the_extra(statement):
+    code = f"""{WITHOUT_MMENGINE}
 try:
-    import cals_mm
+    {statement}
 except ImportError as error:
     print(error)
 """
     message = run_python(code).stdout.strip()
     assert len(message.splitlines()) == 1, message
     assert "cals-mm[onedl]" in message
+
+
+def test_without_mmengine_the_rooms_of_plain_torch_work():
+    code = f"""{WITHOUT_MMENGINE}
+import torch, cals_mm
+from cals_mm import core, functional, posthoc
+
+logits, target = torch.randn(8, 3), torch.randint(3, (8,))
+loss = functional.cals_loss(logits, target, torch.ones(3), torch.ones(3))
+meter = core.CalibrationMeter()
+meter.update(logits, target)
+scaler = posthoc.TemperatureScaler().fit(logits, target)
+print(loss.isfinite().item(), meter.compute()['ECE'] >= 0, cals_mm.__version__)
+"""
+    from cals_mm import __version__
+
+    assert run_python(code).stdout.split() == ["True", "True", __version__]
+
+
+def test_dir_shows_what_is_public():
+    import cals_mm
+
+    shown = dir(cals_mm)
+    assert shown == sorted(cals_mm.__all__)
+    assert {"CALSLoss", "CALSMultiplierHook", "CalibrationMetric", "add_cals", "core"} < set(shown)
+    for name in shown:
+        assert getattr(cals_mm, name) is not None, name
+    public = {"__version__", "core", "functional", "posthoc"}
+    for name in set(shown) - public:
+        assert getattr(cals_mm, name).__module__.startswith("cals_mm."), name
+    with pytest.raises(AttributeError, match="no attribute 'CALSLos'"):
+        cals_mm.CALSLos  # noqa: B018
 
 
 def imported_modules(file: Path) -> set[str]:

@@ -74,7 +74,7 @@ def long_tail_counts(largest: int, num_classes: int, ratio: float) -> np.ndarray
 
 
 def long_tail_indices(
-    labels: Sequence[int], num_classes: int, ratio: float, seed: int = 0
+    labels: Sequence[int] | np.ndarray, num_classes: int, ratio: float, seed: int = 0
 ) -> np.ndarray:
     """Choose images so that their classes follow an exponential long tail.
 
