@@ -95,6 +95,10 @@ def upsampled_cals_loss(
         0.6931 100%
     """
     _check_sizes(logits, target)
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        # The gradient stays wide until the incoming one, that of a scaler perhaps, is in it: that
+        # of a mean over a million pixels would vanish in float16.
+        logits = logits.float()
     # Of the resized shape, and without memory: all checks and divisors go by the labels' size.
     stand_in = logits.detach().new_empty(1).expand(*logits.shape[:2], *target.shape[1:])
     problem = LossProblem(
@@ -142,7 +146,6 @@ def _check_sizes(logits: Tensor, target: Tensor) -> None:
 def _fused(problem: ResizedProblem, backend: str) -> tuple[Tensor, ResizedSums]:
     logits = problem.loss.logits
     with_gradient = logits.requires_grad and torch.is_grad_enabled()
-    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     if backend == "native":
         sums, gradient = native_resized_loss(problem, with_gradient=with_gradient)
     else:
@@ -151,7 +154,7 @@ def _fused(problem: ResizedProblem, backend: str) -> tuple[Tensor, ResizedSums]:
                 problem, with_gradient=with_gradient, triton=backend == "triton"
             )
     value = sums.entropy + problem.loss.penalty_weight * sums.penalty
-    loss = torch.as_tensor(value, dtype=dtype)
+    loss = torch.as_tensor(value, dtype=logits.dtype)
     return loss if gradient is None else _ResizedLoss.apply(logits, loss, gradient), sums
 
 
@@ -161,7 +164,6 @@ class _ResizedLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
         ctx.save_for_backward(gradient)
-        ctx.dtype = logits.dtype
         return loss.clone()
 
     @staticmethod
@@ -171,16 +173,12 @@ class _ResizedLoss(torch.autograd.Function):
                 "upsampled_cals_loss is not differentiable twice (create_graph=True); set "
                 "CALS_MM_BACKEND=eager for the slower backend that is"
             )
-        (gradient,) = ctx.saved_tensors
-        # Scaled before it is narrowed: in float16 the gradient of a mean over a million pixels
-        # would vanish before a gradient scaler could enlarge it.
-        return (gradient * grad_loss).to(ctx.dtype), None, None
+        return ctx.saved_tensors[0] * grad_loss, None, None
 
 
 def _parts(problem: ResizedProblem, sums: ResizedSums) -> UpsampledLossParts:
     loss = problem.loss
-    dtype = torch.float64 if loss.logits.dtype == torch.float64 else torch.float32
-    classes = loss.logits.shape[1]
+    dtype, classes = loss.logits.dtype, loss.logits.shape[1]
     share = loss.constraint_share * classes
     accuracy = sums.correct * share
     if isinstance(share, float):

@@ -54,8 +54,9 @@ def resized_cases(
     logits *= draw(st.sampled_from([0.0, 1.0, 8.0, 1e4]))
     if ties and draw(st.booleans()):
         logits[:, -1] = logits[:, 0]  # ties that no rounding breaks
-    if relation in ("none", "ratio") and draw(st.booleans()):
-        logits = logits.round()
+    align_corners = draw(st.booleans())
+    if relation in ("none", "ratio") and not align_corners and draw(st.booleans()):
+        logits = logits.round()  # whose mixtures are exact, so that equal ones are equal
     target = torch.randint(0, num_classes, (images, *size), generator=generator)
     options: dict[str, Any] = {
         "kind": draw(st.sampled_from(kinds)),
@@ -82,7 +83,7 @@ def resized_cases(
         multipliers.clamp(min=1e-6),
         rand(num_classes) * 9 + 1,
         draw(st.sampled_from([1.0, 4.0, 10.0])),
-        draw(st.booleans()),
+        align_corners,
         options,
     )
 

@@ -25,9 +25,7 @@ some = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 @needs_native
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    resized_cases(dtypes=WIDE, max_classes=200, kinds=("phr", "relu")), st.sampled_from([1.0, -2.5])
-)
+@given(resized_cases(max_classes=200, kinds=("phr", "relu")), st.sampled_from([1.0, -2.5]))
 def test_native_equals_two_steps(case, incoming):
     assert_equals_two_steps(case, "native", incoming)
 
@@ -39,7 +37,7 @@ def test_bands_equal_two_steps(case, incoming):
 
 
 @some
-@given(resized_cases(dtypes=WIDE, ties=False))  # which F.interpolate breaks
+@given(resized_cases(dtypes=(torch.float64,), ties=False))  # which F.interpolate breaks
 def test_eager_equals_two_steps(case):
     assert_equals_two_steps(case, "eager")
 
@@ -128,13 +126,13 @@ def test_the_first_of_equal_logits_is_the_prediction(backend):
     assert evaluate(case, backend)[2].accuracy == 0.25
 
 
-@pytest.mark.parametrize("backend", ["chunked", "native"])
+@pytest.mark.parametrize("backend", ["chunked", pytest.param("native", marks=needs_native)])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_logits_under_autocast_are_computed_in_float32(backend, dtype):
     case = large_case((1, 7, 8, 8), (32, 40))
     case = case._replace(logits=case.logits.to(dtype))
     with torch.autocast("cpu", torch.bfloat16):
-        assert_equals_two_steps(case, "chunked", incoming=1024.0)
+        assert_equals_two_steps(case, backend, incoming=1024.0)
 
 
 def test_a_small_gradient_survives_float16():

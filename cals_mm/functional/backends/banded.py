@@ -17,7 +17,7 @@ from torch import Tensor
 from .._resize import axis_matrix, interpolate_axis, source_positions
 from .chunk_kernel import Chunk, ChunkKernel
 from .problem import LossSums, PreparedLoss
-from .resized import ResizedProblem, ResizedSums, count_correct
+from .resized import ResizedProblem, ResizedSums, count_correct, precise
 from .threads import run_tiles
 from .tiles import DEVICE_ELEMENTS, TILE
 
@@ -50,11 +50,9 @@ def banded_resized_loss(
         triton: Whether the Triton kernel computes the loss of a band.
 
     Returns:
-        Float64 sums, and the gradient (N, K, h, w) in float32, or float64 for float64 logits.
+        Float64 sums, and the gradient (N, K, h, w) in the dtype of the logits.
     """
-    logits = problem.loss.logits.detach()
-    if logits.dtype != torch.float64:
-        logits = logits.float()
+    logits = precise(problem.loss.logits.detach())
     bands = _bands(problem)
     sums: list[tuple[Tensor, ...] | None] = [None] * len(bands)
     gradients: list[Tensor | None] = [None] * len(bands)
@@ -77,7 +75,8 @@ def banded_resized_loss(
     for band, part in zip(bands, gradients, strict=True):
         if gradient is not None and part is not None:
             gradient[band.images, :, band.source] += part
-    return ResizedSums(entropy, penalty, violated, correct), gradient
+    sums_of_all = ResizedSums(entropy, penalty, violated, correct)
+    return sums_of_all, None if gradient is None else gradient.to(problem.loss.logits.dtype)
 
 
 class _BandWork:

@@ -8,7 +8,7 @@ from torch import Tensor
 from .._resize import source_positions
 from . import installed
 from .native import address, plain
-from .resized import ResizedProblem, ResizedSums
+from .resized import ResizedProblem, ResizedSums, precise
 
 __all__ = ["native_resized_loss"]
 
@@ -19,14 +19,14 @@ def native_resized_loss(
     """Loss, and its gradient by the logits before resizing.
 
     Args:
-        problem: A loss that the kernel covers, on the CPU, in float32 or float64.
+        problem: A loss that the kernel covers, on the CPU.
         with_gradient: Whether to compute the gradient.
 
     Returns:
-        Sums, and the gradient (N, K, h, w), contiguous.
+        Sums, and the gradient (N, K, h, w) in the dtype of the logits, contiguous.
     """
     loss = problem.loss
-    logits = loss.logits.detach().contiguous()
+    logits = precise(loss.logits.detach()).contiguous()
     dtype = logits.dtype
     images, classes, height, width = logits.shape
     out_height, out_width = problem.size
@@ -66,4 +66,5 @@ def native_resized_loss(
         slope_scale=loss.penalty_weight * loss.penalty_scale / loss.margin,
     )
     scales = float(loss.entropy_scale), float(loss.penalty_scale)
-    return ResizedSums(entropy * scales[0], penalty * scales[1], violated, correct), gradient
+    sums = ResizedSums(entropy * scales[0], penalty * scales[1], violated, correct)
+    return sums, None if gradient is None else gradient.to(loss.logits.dtype)
