@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ._normalisation import prepare
-from .backends.banded import banded_resized_loss
+from ._resized_operator import fused_resized_loss, resized_parts, stand_in
 from .backends.loss import choose_loss
-from .backends.native_resized import native_resized_loss
 from .backends.problem import LossProblem
-from .backends.resized import ResizedProblem, ResizedSums, eager_resized_loss
+from .backends.resized import ResizedProblem, eager_resized_loss
 from .cals_loss import check_class_reduction, check_shapes
 from .penalty import check_penalty
 from .violation import check_margin
@@ -99,10 +98,8 @@ def upsampled_cals_loss(
         # The gradient stays wide until the incoming one, that of a scaler perhaps, is in it: that
         # of a mean over a million pixels would vanish in float16.
         logits = logits.float()
-    # Of the resized shape, and without memory: all checks and divisors go by the labels' size.
-    stand_in = logits.detach().new_empty(1).expand(*logits.shape[:2], *target.shape[1:])
     problem = LossProblem(
-        stand_in,
+        stand_in(logits, target),
         target,
         multipliers.detach(),
         rho.detach(),
@@ -117,17 +114,12 @@ def upsampled_cals_loss(
         None if avg_factor is None else torch.as_tensor(avg_factor),
     )
     check_shapes(problem)
-    chosen = choose_loss(problem)
-    backend = chosen.name
-    prepared = prepare(problem, traced=backend == "eager", by_label=chosen.by_label)
-    resized = ResizedProblem(prepared._replace(logits=logits), align_corners)
-    with torch.autocast(logits.device.type, enabled=False):
-        if backend == "eager":
-            sums = eager_resized_loss(resized)
-            loss = torch.as_tensor(sums.entropy + penalty_weight * sums.penalty)
-        else:
-            loss, sums = _fused(resized, backend)
-    return (loss, _parts(resized, sums)) if return_parts else loss
+    backend = choose_loss(problem).name
+    if backend == "eager":
+        loss, parts = _eager(problem, logits, align_corners)
+    else:
+        loss, parts = fused_resized_loss(problem._replace(logits=logits), align_corners, backend)
+    return (loss, UpsampledLossParts(*parts.unbind())) if return_parts else loss
 
 
 def _check_sizes(logits: Tensor, target: Tensor) -> None:
@@ -143,47 +135,9 @@ def _check_sizes(logits: Tensor, target: Tensor) -> None:
         )
 
 
-def _fused(problem: ResizedProblem, backend: str) -> tuple[Tensor, ResizedSums]:
-    logits = problem.loss.logits
-    with_gradient = logits.requires_grad and torch.is_grad_enabled()
-    if backend == "native":
-        sums, gradient = native_resized_loss(problem, with_gradient=with_gradient)
-    else:
-        with torch.no_grad():
-            sums, gradient = banded_resized_loss(
-                problem, with_gradient=with_gradient, triton=backend == "triton"
-            )
-    value = sums.entropy + problem.loss.penalty_weight * sums.penalty
-    loss = torch.as_tensor(value, dtype=logits.dtype)
-    return loss if gradient is None else _ResizedLoss.apply(logits, loss, gradient), sums
-
-
-class _ResizedLoss(torch.autograd.Function):
-    """A loss whose gradient was computed with it."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient)
-        return loss.clone()
-
-    @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor) -> Any:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "upsampled_cals_loss is not differentiable twice (create_graph=True); set "
-                "CALS_MM_BACKEND=eager for the slower backend that is"
-            )
-        return ctx.saved_tensors[0] * grad_loss, None, None
-
-
-def _parts(problem: ResizedProblem, sums: ResizedSums) -> UpsampledLossParts:
-    loss = problem.loss
-    dtype, classes = loss.logits.dtype, loss.logits.shape[1]
-    share = loss.constraint_share * classes
-    accuracy = sums.correct * share
-    if isinstance(share, float):
-        accuracy = accuracy if share else 1.0
-    else:
-        accuracy = torch.where(share > 0, accuracy, 1.0)
-    values = (sums.entropy, sums.penalty, sums.violated * loss.constraint_share, accuracy)
-    return UpsampledLossParts(*(torch.as_tensor(value, dtype=dtype).detach() for value in values))
+def _eager(problem: LossProblem, logits: Tensor, align_corners: bool) -> tuple[Tensor, Tensor]:
+    with torch.autocast(logits.device.type, enabled=False):
+        prepared = prepare(problem, traced=True)._replace(logits=logits)
+        sums = eager_resized_loss(ResizedProblem(prepared, align_corners))
+        loss = torch.as_tensor(sums.entropy + problem.penalty_weight * sums.penalty)
+    return loss, resized_parts(prepared, sums)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cals_mm.functional import upsampled_cals_loss
 from cals_mm.functional._resize import axis_matrix, source_positions
@@ -160,8 +161,56 @@ def test_a_second_derivative_is_refused_by_the_kernel_and_known_to_eager(monkeyp
     monkeypatch.setenv("CALS_MM_BACKEND", "eager")
     torch.autograd.gradgradcheck(loss, logits)
     monkeypatch.delenv("CALS_MM_BACKEND")
+    (gradient,) = torch.autograd.grad(loss(logits), logits, create_graph=True)
     with pytest.raises(RuntimeError, match="not differentiable twice"):
-        torch.autograd.grad(loss(logits), logits, create_graph=True)
+        gradient.sum().backward()
+
+
+def loss_of(case: ResizedCase):
+    """The loss and its accuracy as a function of the logits alone."""
+
+    def loss(logits):
+        value, parts = upsampled_cals_loss(
+            logits,
+            case.target,
+            case.multipliers,
+            case.rho,
+            case.margin,
+            return_parts=True,
+            **case.options,
+        )
+        return value, parts.accuracy
+
+    return loss
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_compiled_as_one_graph_it_is_the_same(backend, monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", backend)
+    torch.compiler.reset()
+    case = large_case((2, 5, 6, 7), (20, 30))
+    compiled = torch.compile(loss_of(case), fullgraph=True, backend="aot_eager")
+    logits = case.logits.requires_grad_()
+    loss, accuracy = compiled(logits)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    expected = evaluate(case, backend)
+    torch.testing.assert_close((loss, gradient, accuracy), (*expected[:2], expected[2].accuracy))
+
+
+def test_tracers_see_shapes_alone():
+    case = large_case((2, 5, 6, 7), (20, 30))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        logits = mode.from_tensor(case.logits).requires_grad_()
+        loss, _ = loss_of(case._replace(target=mode.from_tensor(case.target)))(logits)
+        loss.backward()
+        assert loss.shape == () and logits.grad.shape == logits.shape
+
+
+def test_torch_func_differentiates():
+    case = large_case((2, 5, 6, 7), (20, 30))
+    gradient, accuracy = torch.func.grad(loss_of(case), has_aux=True)(case.logits)
+    _, expected, parts = evaluate(case, "auto")
+    torch.testing.assert_close((gradient, accuracy), (expected, parts.accuracy))
 
 
 @pytest.mark.parametrize(

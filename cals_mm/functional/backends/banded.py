@@ -158,6 +158,9 @@ def _elements(like: Tensor) -> int:
 
 
 def _chunk_loss(problem: PreparedLoss, logits: Tensor) -> LossOf:
+    weight = problem.class_weight
+    if weight is not None:
+        problem = problem._replace(class_weight=weight.to(logits.dtype))
     kernel = ChunkKernel(problem._replace(logits=logits.flatten(2)), logits.dtype, 1.0)
 
     def loss_of(band: PreparedLoss, gradient: Tensor | None) -> LossSums:

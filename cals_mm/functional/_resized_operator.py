@@ -1,0 +1,148 @@
+"""Loss of resized logits and its gradient, as one operator and one node of the autograd graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._library import define_operator
+from ._normalisation import prepare
+from .backends.banded import banded_resized_loss
+from .backends.native_resized import native_resized_loss
+from .backends.problem import LossProblem, PreparedLoss
+from .backends.resized import ResizedProblem, ResizedSums
+
+__all__ = ["RESIZED_LOSS", "fused_resized_loss", "resized_parts", "stand_in"]
+
+Results = tuple[Tensor, Tensor, Tensor]
+
+
+def fused_resized_loss(
+    problem: LossProblem, align_corners: bool, backend: str
+) -> tuple[Tensor, Tensor]:
+    """Loss with its gradient already computed, where one is needed.
+
+    Args:
+        problem: The loss; its logits (N, K, h, w) in float32 or float64 are those before resizing,
+            and the gradient goes to them alone.
+        align_corners: As for :func:`cals_mm.functional.upsampled_cals_loss`.
+        backend: 'native', 'chunked' or 'triton'.
+
+    Returns:
+        Loss (), and :func:`resized_parts`.
+    """
+    with_gradient = problem.logits.requires_grad and torch.is_grad_enabled()
+    # A tracer records the operator. Otherwise its node is made here, which saves a dispatch.
+    call = RESIZED_LOSS if torch.compiler.is_compiling() else _ResizedLoss.apply
+    loss, parts, _ = call(*problem, align_corners, backend, with_gradient)
+    return loss, parts
+
+
+def stand_in(logits: Tensor, target: Tensor) -> Tensor:
+    """Logits of the resized shape that take no memory: what a loss is checked and divided by."""
+    return logits.detach().new_empty(1).expand(*logits.shape[:2], *target.shape[1:])
+
+
+def resized_parts(prepared: PreparedLoss, sums: ResizedSums) -> Tensor:
+    """Cross entropy, penalty, share of violated constraints and accuracy, (4,)."""
+    logits, share = prepared.logits, prepared.constraint_share
+    valid = share * logits.shape[1]
+    accuracy = sums.correct * valid
+    # 1 where no pixel is valid, as mmsegmentation has it.
+    if isinstance(valid, Tensor):
+        accuracy = torch.where(valid > 0, accuracy, 1.0)
+    elif valid == 0:
+        accuracy = 1.0
+    values = (sums.entropy, sums.penalty, sums.violated * share, accuracy)
+    options: Any = {"dtype": logits.dtype, "device": logits.device}
+    if not any(isinstance(value, Tensor) for value in values):
+        return torch.tensor(values, **options)
+    return torch.stack([torch.as_tensor(value, **options).detach() for value in values])
+
+
+def _run(*arguments: Any) -> Results:
+    *fields, align_corners, backend, with_gradient = arguments
+    problem = LossProblem(*fields)
+    logits = problem.logits
+    full = problem._replace(logits=stand_in(logits, problem.target))
+    prepared = prepare(full, by_label=backend == "native")._replace(logits=logits)
+    resized = ResizedProblem(prepared, align_corners)
+    with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
+        if backend == "native":
+            sums, gradient = native_resized_loss(resized, with_gradient=with_gradient)
+        else:
+            sums, gradient = banded_resized_loss(
+                resized, with_gradient=with_gradient, triton=backend == "triton"
+            )
+        loss = torch.as_tensor(
+            sums.entropy + problem.penalty_weight * sums.penalty,
+            dtype=logits.dtype,
+            device=logits.device,
+        )
+        parts = resized_parts(prepared, sums)
+    return loss, parts, logits.new_empty(0) if gradient is None else gradient
+
+
+def _fake(logits: Tensor, *arguments: Any) -> Results:
+    gradient = logits.new_empty(logits.shape if arguments[-1] else (0,))
+    return logits.new_empty(()), logits.new_empty(4), gradient
+
+
+class _ResizedLoss(torch.autograd.Function):
+    """A loss whose gradient was computed with it."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*arguments: Any) -> Results:
+        with torch._C._AutoDispatchBelowAutograd():
+            results: Results = RESIZED_LOSS(*arguments)
+        return results
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Results) -> None:
+        _, parts, gradient = output
+        ctx.mark_non_differentiable(parts)
+        ctx.save_for_backward(gradient)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise RuntimeError(
+            "upsampled_cals_loss has no forward-mode derivative; set CALS_MM_BACKEND=eager for the "
+            "slower backend that has"
+        )
+
+    @staticmethod
+    def backward(ctx: Any, grad_loss: Tensor | None, *others: Tensor | None) -> Any:
+        # The gradient is an output, so that whoever differentiates it comes by here.
+        if others[1] is not None:
+            raise RuntimeError(
+                "upsampled_cals_loss is not differentiable twice; set CALS_MM_BACKEND=eager for "
+                "the slower backend that is"
+            )
+        nothing = (None,) * (len(LossProblem._fields) + 2)
+        if grad_loss is None:
+            return None, *nothing
+        return ctx.saved_tensors[0] * grad_loss, *nothing
+
+
+def _record(*arguments: Any) -> Any:
+    return _ResizedLoss.apply(*arguments)
+
+
+RESIZED_LOSS = define_operator(
+    "fused_resized_loss(Tensor logits, Tensor target, Tensor multipliers, Tensor rho, float margin,"
+    " str kind, int? ignore_index, Tensor? class_weight, float label_smoothing,"
+    " bool sum_over_classes, float penalty_weight, Tensor? sample_weight, Tensor? avg_factor,"
+    " bool align_corners, str backend, bool with_gradient)"
+    " -> (Tensor loss, Tensor parts, Tensor gradient)",
+    _run,
+    _fake,
+    autograd=_record,
+)
+"""Of the fields of :class:`LossProblem`, ``align_corners``, a backend's name and whether to compute
+the gradient, which is empty where it was not asked for.
+"""
