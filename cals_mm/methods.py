@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from torch import nn
 
-from .core import AdaptiveMargin
 from .losses import (
     ACLSLoss,
     AdaFocalLoss,
@@ -142,12 +141,11 @@ METHODS: dict[str, Method] = {
             knob=_MARGIN,
         ),
         Method(
-            "cals_adaptive",
-            "CALS with an adaptive margin",
+            "cals_auto",
+            "CALS, automatic margin",
             CALSLoss,
-            {"adaptive_margin": {}},
+            {"margin": "auto"},
             takes=("num_classes",),
-            knob=Knob("adaptive_margin.gain", factors=(6.0, 2.0, 0.5, 12.0), owner=AdaptiveMargin),
         ),
         Method(
             "cals_sample",

@@ -26,7 +26,6 @@ LOSSES = {
     "adafocal": "AdaFocalLoss",
     "brier": "BrierLoss",
     "cals": "CALSLoss",
-    "cals_adaptive": "CALSLoss",
     "cals_hr": "CALSLoss",
     "cals_sample": "SampleCALSLoss",
     "ce": "CrossEntropyLoss",
@@ -86,9 +85,9 @@ def test_builds(path: Path) -> None:
     hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
     rules = [loss.rule for loss in followers if isinstance(loss, CALSLoss)]
     method = path.parent.name
-    assert bool(rules) == (method in ("cals", "cals_adaptive", "cals_hr"))
+    assert bool(rules) == (method in ("cals", "cals_hr"))
     assert any(isinstance(rule, HeuristicRule) for rule in rules) == (method == "cals_hr")
-    assert any(rule.adaptive_margin for rule in rules) == (method == "cals_adaptive")
+    assert not any(rule.auto_margin for rule in rules)
     assert bool(followers) == method.startswith(("adafocal", "cals", "crac"))
     drivers = {type(hook).__name__ for hook in hooks if isinstance(hook, FollowingHook)}
     assert drivers == {loss.driven_by for loss in followers}

@@ -83,14 +83,11 @@ def trained(config, images, tmp_path_factory) -> Path:
         "--work-dir",
         work_dir,
         "--cals",
-        "--cals-margin",
-        6,
-        "--cals-adaptive",
     )
     assert process.returncode == 0, process.stderr
     assert "+" in process.stdout
     assert "type='CALSLoss'" in process.stdout
-    assert "adaptive_margin=" in process.stdout
+    assert "margin='auto'" in process.stdout
     return work_dir
 
 
@@ -183,7 +180,7 @@ def test_margin(error, config, margin):
     ("option", "message"),
     [
         (("--cals-margin", "3"), "need --cals"),
-        (("--cals-adaptive",), "need --cals"),
+        (("--cals-allow-test-data",), "need --cals"),
         (("--margin", "3"), "need --method"),
         (("--method-options", "weight=3"), "needs --method"),
         (("--method", "mbls", "--cals"), "--cals is --method cals, and --method is mbls"),
@@ -213,12 +210,21 @@ def test_a_config_with_a_method_is_dumped_and_not_trained(config, tmp_path, caps
 
 
 def test_options_within_options(config, tmp_path):
-    inner = "adaptive_margin.gain=2"
-    options = ["--method", "cals", "--method-options", inner, "penalty=p2", "--allow-test-data"]
+    inner = "rule.type=heuristic"
+    options = [
+        "--method",
+        "cals",
+        "--margin",
+        "3",
+        "--method-options",
+        inner,
+        "penalty_weight=2",
+        "--allow-test-data",
+    ]
     train([str(config), *options, "--dump", str(tmp_path / "mine.py")])
     dumped = Config.fromfile(tmp_path / "mine.py")
-    assert dumped.model.head.loss.adaptive_margin == {"gain": 2}
-    assert dumped.model.head.loss.penalty == "p2"
+    assert dumped.model.head.loss.rule == {"type": "heuristic"}
+    assert dumped.model.head.loss.penalty_weight == 2
     assert dumped.custom_hooks[0].allow_test_data
 
 
@@ -425,8 +431,7 @@ def test_amp_refuses_other_wrappers():
 
 
 def test_a_finished_run_is_not_overwritten_but_resumed(trained, config, images):
-    cals = ("--cals", "--cals-margin", 6, "--cals-adaptive")
-    args = (config, "--data-root", images, "--work-dir", trained, *cals)
+    args = (config, "--data-root", images, "--work-dir", trained, "--cals")
     assert "holds checkpoints of another run" in last_line(call("train.py", *args))
     process = call("train.py", *args, "--resume", "--cfg-options", "train_cfg.max_epochs=3")
     assert process.returncode == 0, process.stderr

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import cals_mm  # noqa: F401, registers the components as a config's custom_imports does
+from cals_mm.core import AutoMargin
 
 CLASSES = ("road", "car", "tree", "sky")
 SIZE = (24, 32)
@@ -139,6 +142,12 @@ def tiny_config(root: Path, loop: str = "epoch", steps: int = 3, **changes: Any)
     )
     cfg.merge_from_dict({key.replace("__", "."): value for key, value in changes.items()})
     return cfg
+
+
+def small_auto_margin() -> Any:
+    """``margin='auto'`` from the small margin, and whatever may be noise moves it."""
+    auto = partial(AutoMargin, start=MARGIN, margin_min=1e-3, errors=0.0)
+    return mock.patch("cals_mm.losses._rules.AutoMargin", auto)
 
 
 def train(cfg: Config) -> Runner:

@@ -10,8 +10,6 @@ from typing import Any
 
 from mmengine.registry import MODELS
 
-from cals_mm.core import AdaptiveMargin
-
 __all__ = ["CRITERION", "DEFAULT", "KNOBS", "Knob", "Setting", "candidates", "choose"]
 
 CRITERION = "calibration/NLL"
@@ -72,9 +70,6 @@ KNOBS = {
     "mbls": _MARGIN,
     "acls": _MARGIN,
     "cals": _MARGIN,
-    "cals_adaptive": Knob(
-        "adaptive_margin.gain", factors=(6.0, 2.0, 0.5, 12.0), owner=AdaptiveMargin
-    ),
     "cals_hr": _MARGIN,
     "cals_sample": _MARGIN,
     "crac": _MARGIN,

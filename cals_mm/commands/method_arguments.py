@@ -22,14 +22,18 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     names = "; ".join(f"{method.name}: {method.title}" for method in METHODS.values())
     group.add_argument("--method", choices=METHODS, metavar="NAME", help=names)
     group.add_argument(
-        "--margin", type=margin, metavar="M", help="margin of the method, in logit units"
+        "--margin",
+        type=margin,
+        metavar="M",
+        help="margin of the method, in logit units; 'auto' (cals): it finds itself, the default "
+        "of cals where the config has none in method_defaults",
     )
     group.add_argument(
         "--method-options",
         nargs="+",
         action=DictAction,
         metavar="KEY=VALUE",
-        help="more arguments of the method's loss, for instance weight=0.05 adaptive_margin.gain=1",
+        help="more arguments of the method's loss, for instance weight=0.05 class_reduction=sum",
     )
     group.add_argument(
         "--allow-test-data",
@@ -40,11 +44,6 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cals", action="store_true", help="the same as --method cals")
     group.add_argument(
         "--cals-margin", type=margin, metavar="M", help="with --cals, the same as --margin"
-    )
-    group.add_argument(
-        "--cals-adaptive",
-        action="store_true",
-        help="let the margin of --cals follow the over-confidence on the validation data",
     )
     group.add_argument(
         "--cals-allow-test-data",
@@ -67,8 +66,8 @@ def check_method_arguments(parser: argparse.ArgumentParser, args: argparse.Names
         parser.error(f"--cals is --method cals, and --method is {args.method}: give one of them")
     if args.cals:
         args.method = "cals"
-    elif args.cals_margin is not None or args.cals_adaptive or args.cals_allow_test_data:
-        parser.error("--cals-margin, --cals-adaptive and --cals-allow-test-data need --cals")
+    elif args.cals_margin is not None or args.cals_allow_test_data:
+        parser.error("--cals-margin and --cals-allow-test-data need --cals")
     args.allow_test_data |= args.cals_allow_test_data
     args.margin = args.cals_margin if args.margin is None else args.margin
     if args.method is None and (args.margin is not None or args.allow_test_data):
@@ -82,8 +81,8 @@ def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
     options = nested(args.method_options or {})
     if args.margin is not None:
         options["margin"] = args.margin
-    if args.cals_adaptive:
-        options["adaptive_margin"] = {}
+    elif args.method == "cals" and "margin" not in (cfg.get("method_defaults") or {}):
+        options.setdefault("margin", "auto")
     hook = {"allow_test_data": True} if args.allow_test_data else None
     changed = with_method(cfg, args.method, hook=hook, **options)
     if runs.rank() == 0:

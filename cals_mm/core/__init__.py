@@ -11,11 +11,13 @@ from cals_mm.posthoc import (
 )
 
 from .adaptive_focus import AdaptiveFocus
-from .adaptive_margin import AdaptiveMargin, MarginStatistics
 from .augmented_lagrangian import AugmentedLagrangian
+from .auto_margin import AutoMargin
 from .calibration_meter import CalibrationMeter
 from .confidence_statistics import ConfidenceStatistics
 from .dual_statistics import DualStatistics, NonFiniteLogitsError
+from .held_out_confidence import AutoMarginStatistics, HeldOutConfidence
+from .held_out_sample import HeldOutSample
 from .heuristic_rule import HeuristicRule
 from .learned_state import LearnedState, ValidationStatistics
 from .margin_rule import MarginRule
@@ -24,17 +26,19 @@ from .sample_multipliers import SampleMultipliers, SampleStatistics
 
 __all__ = [
     "AdaptiveFocus",
-    "AdaptiveMargin",
     "AugmentedLagrangian",
+    "AutoMargin",
+    "AutoMarginStatistics",
     "CalibrationMeter",
     "ClassTemperatureScaler",
     "ConfidenceStatistics",
     "DualStatistics",
+    "HeldOutConfidence",
+    "HeldOutSample",
     "HeuristicRule",
     "LearnedState",
     "LogitScaler",
     "MarginRule",
-    "MarginStatistics",
     "MarginSuggestion",
     "NonFiniteLogitsError",
     "RegionLagrangian",

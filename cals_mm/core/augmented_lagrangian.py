@@ -7,8 +7,9 @@ from torch import Tensor
 
 from cals_mm.functional.penalty import check_penalty
 
-from .adaptive_margin import AdaptiveMargin, MarginStatistics
+from .auto_margin import AutoMargin
 from .dual_statistics import DualStatistics
+from .held_out_confidence import AutoMarginStatistics
 from .margin_rule import MarginRule, check_interval
 
 __all__ = ["AugmentedLagrangian"]
@@ -28,7 +29,7 @@ class AugmentedLagrangian(MarginRule):
 
     Args:
         num_classes: K >= 2.
-        margin: Largest admissible logit distance, in logit units, or an :class:`AdaptiveMargin`.
+        margin: Largest admissible logit distance, in logit units, or an :class:`AutoMargin`.
             That moves last, after multipliers and rho; the previous violation is then put in
             units of the new margin, and the multipliers stay as they are.
         penalty: 'phr', 'p2', 'p3' or 'relu'.
@@ -71,7 +72,7 @@ class AugmentedLagrangian(MarginRule):
     def __init__(
         self,
         num_classes: int,
-        margin: float | AdaptiveMargin = 10.0,
+        margin: float | AutoMargin = 10.0,
         penalty: str = "phr",
         lambda_min: float = 1e-6,
         lambda_max: float = 1e6,
@@ -114,15 +115,17 @@ class AugmentedLagrangian(MarginRule):
         return self.multipliers, self.rho
 
     def curves(self) -> dict[str, Tensor]:
-        """Multipliers and rho, (K,) each, and the margin () where it moves."""
+        """Multipliers and rho, (K,) each, and what :class:`AutoMargin` shows, () each."""
         curves = {"lambda": self.multipliers, "rho": self.rho}
-        if self.adaptive_margin is not None:
-            curves["margin"] = self.adaptive_margin.margin
-        return curves
+        return curves if self.auto_margin is None else curves | self.auto_margin.curves()
+
+    def remark(self) -> str:
+        """What an :class:`AutoMargin` has to say."""
+        return "" if self.auto_margin is None else self.auto_margin.remark()
 
     def start_dual_epoch(self) -> DualStatistics:
         """Statistics for one validation, under the present multipliers, rho and margin."""
-        statistics = DualStatistics if self.adaptive_margin is None else MarginStatistics
+        statistics = DualStatistics if self.auto_margin is None else AutoMarginStatistics
         return statistics(
             self.multipliers,
             self.rho,
@@ -143,9 +146,11 @@ class AugmentedLagrangian(MarginRule):
             grow = violation > self.violation_tolerance * before
             grown = (self.rho * self.growth_factor).clamp(self.rho_init, self.rho_max)
             self.rho.copy_(torch.where(grow.to(device), grown, self.rho))
-        if self.adaptive_margin is not None:
-            assert isinstance(statistics, MarginStatistics)
-            self.adaptive_margin.step_(statistics.gap, statistics.reach)
+        if self.auto_margin is not None:
+            assert isinstance(statistics, AutoMarginStatistics)
+            seen = statistics.confidence(self.auto_margin.errors)
+            if seen is not None:
+                self.auto_margin.step_(seen)
             # Mean of (d - m) / m at the new margin, exactly: it is linear in d.
             violation = (violation + 1) * (statistics.margin / self.margin) - 1
         self.previous_violation.copy_(violation)

@@ -83,6 +83,10 @@ class LearnedState(nn.Module):
         """State for log and picture: name -> (entries,) or () tensor; the first leads."""
         raise NotImplementedError
 
+    def remark(self) -> str:
+        """A remark on the last update, for the log; empty: none."""
+        return ""
+
     def entry_names(self, curve: str) -> Sequence[str] | None:
         """Names of the entries of a curve; None where they are the classes."""
         return None

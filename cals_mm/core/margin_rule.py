@@ -8,7 +8,7 @@ from torch import Tensor
 from cals_mm.functional.cals_loss import cals_loss
 from cals_mm.functional.violation import check_margin, margin_violation
 
-from .adaptive_margin import AdaptiveMargin
+from .auto_margin import AutoMargin
 from .learned_state import LearnedState
 
 __all__ = ["MarginRule", "check_interval"]
@@ -22,7 +22,8 @@ class MarginRule(LearnedState):
 
     Args:
         num_classes: K >= 2.
-        margin: Largest admissible logit distance, in logit units, or what adapts it.
+        margin: Largest admissible logit distance, in logit units, or an
+            :class:`AutoMargin`.
         penalty_kind: Penalty function of :func:`cals_mm.functional.cals_loss`.
         lambda_init: First value of the multipliers.
         lambda_min: Smallest value of the multipliers, > 0.
@@ -39,7 +40,7 @@ class MarginRule(LearnedState):
     def __init__(
         self,
         num_classes: int,
-        margin: float | AdaptiveMargin,
+        margin: float | AutoMargin,
         penalty_kind: str,
         lambda_init: float,
         lambda_min: float,
@@ -56,8 +57,8 @@ class MarginRule(LearnedState):
             )
         check_interval("lambda_interval", lambda_interval)
         self.num_classes = num_classes
-        self.adaptive_margin = margin if isinstance(margin, AdaptiveMargin) else None
-        self._margin = 0.0 if isinstance(margin, AdaptiveMargin) else check_margin(margin)
+        self.auto_margin = margin if isinstance(margin, AutoMargin) else None
+        self._margin = 0.0 if isinstance(margin, AutoMargin) else check_margin(margin)
         self.penalty_kind = penalty_kind
         self.lambda_min = lambda_min
         self.lambda_max = lambda_max
@@ -67,7 +68,7 @@ class MarginRule(LearnedState):
     @property
     def margin(self) -> float:
         """Largest admissible logit distance now, in logit units."""
-        return self._margin if self.adaptive_margin is None else self.adaptive_margin.value
+        return self._margin if self.auto_margin is None else self.auto_margin.value
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
         """Multipliers and rho, (K,) each, as the penalty function takes them."""

@@ -17,6 +17,7 @@ from .calibration import (
 )
 from .calibration_values import CALIBRATION_VALUES, CalibrationValue, calibration_values
 from .cals_loss import LossParts, cals_loss
+from .confidence_temperature import confidence_temperature
 from .entropy import entropy_penalty_loss
 from .focal import focal_loss
 from .mmce import maximum_mean_calibration_error
@@ -53,6 +54,7 @@ __all__ = [
     "cals_loss",
     "class_calibration",
     "classwise_calibration_error",
+    "confidence_temperature",
     "entropy_penalty_loss",
     "expected_calibration_error",
     "focal_loss",

@@ -44,10 +44,9 @@ class MultiplierHistory:
             known += [blank] * (len(self._steps) - 1 - len(known))
             known.append(curves.get(name, blank))
         with never_fatal(f"logging the {loss.state.learned}"):
-            runner.logger.info(
-                f"{loss.label} update {len(self._steps)}: "
-                + ", ".join(_summary(runner, loss, curves))
-            )
+            remark = loss.state.remark()
+            parts = [*_summary(runner, loss, curves), *([remark] if remark else [])]
+            runner.logger.info(f"{loss.label} update {len(self._steps)}: " + ", ".join(parts))
             scalars = _scalars(runner, loss, curves)
             runner.visualizer.add_scalars(scalars, step=runner.iter)
 

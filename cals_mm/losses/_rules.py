@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from cals_mm.core import AdaptiveMargin, AugmentedLagrangian, HeuristicRule, MarginRule
+from cals_mm.core import AugmentedLagrangian, AutoMargin, HeuristicRule, MarginRule
 
 from ._arguments import check_options
 
@@ -16,8 +16,7 @@ __all__ = ["build_rule"]
 def build_rule(
     rule: str | Mapping[str, Any],
     num_classes: int,
-    margin: float,
-    adaptive_margin: Mapping[str, Any] | None,
+    margin: float | Literal["auto"],
     settings: Mapping[str, Any],
 ) -> MarginRule:
     """Rule of the multipliers.
@@ -26,8 +25,8 @@ def build_rule(
         rule: 'augmented_lagrangian', 'heuristic', or dict(type='heuristic', ...) with options of
             :class:`~cals_mm.core.HeuristicRule`.
         num_classes: K.
-        margin: Largest admissible logit distance, in logit units; the first, where it adapts.
-        adaptive_margin: Options of :class:`~cals_mm.core.AdaptiveMargin`; None: a fixed margin.
+        margin: Largest admissible logit distance, in logit units; 'auto':
+            :class:`~cals_mm.core.AutoMargin`.
         settings: Settings of :class:`~cals_mm.core.AugmentedLagrangian`, at their defaults for
             other rules.
 
@@ -35,6 +34,8 @@ def build_rule(
         TypeError: For options that a rule does not have.
         ValueError: For an unknown rule, or a value out of its range.
     """
+    if isinstance(margin, str) and margin != "auto":
+        raise ValueError(f"margin must be a number of logit units or 'auto', got {margin!r}")
     given = {"type": rule} if isinstance(rule, str) else dict(rule)
     kind = given.pop("type", None)
     if kind == "augmented_lagrangian":
@@ -42,17 +43,14 @@ def build_rule(
             raise TypeError(
                 f"rule='augmented_lagrangian' takes its options beside it: {sorted(given)}"
             )
-        if adaptive_margin is not None:
-            check_options("adaptive_margin", AdaptiveMargin, adaptive_margin, {"start"})
-            adaptive = AdaptiveMargin(margin, **adaptive_margin)
-            return AugmentedLagrangian(num_classes, adaptive, **settings)
-        return AugmentedLagrangian(num_classes, margin, **settings)
+        found = AutoMargin() if margin == "auto" else margin
+        return AugmentedLagrangian(num_classes, found, **settings)
     if kind != "heuristic":
         raise ValueError(f"rule must be 'augmented_lagrangian' or 'heuristic', got {kind!r}")
-    if adaptive_margin is not None:
+    if margin == "auto":
         raise ValueError(
-            "adaptive_margin needs rule='augmented_lagrangian': the heuristic compares violations "
-            "of one margin"
+            "margin='auto' needs rule='augmented_lagrangian': the heuristic compares violations "
+            "of one margin; give a number"
         )
     defaults = inspect.signature(AugmentedLagrangian).parameters
     foreign = sorted(name for name, value in settings.items() if value != defaults[name].default)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,8 @@ class CALSLoss(StatefulLoss):
 
     Args:
         num_classes: K, the number of output channels.
-        margin: Largest admissible logit distance, in logit units.
+        margin: Largest admissible logit distance, in logit units; 'auto': it starts at 10 and finds
+            itself, see :class:`~cals_mm.core.AutoMargin`.
         base_loss: Config of the loss that the penalty is added to, called as the framework would
             call it. None: cross entropy, fused with the penalty.
         loss_weight: Factor of the whole loss.
@@ -47,16 +48,13 @@ class CALSLoss(StatefulLoss):
         rule: 'augmented_lagrangian', or 'heuristic' (CALS-HR), for which ``settings`` are refused;
             ``dict(type='heuristic', ...)`` takes options of
             :class:`~cals_mm.core.HeuristicRule`.
-        adaptive_margin: Options of :class:`~cals_mm.core.AdaptiveMargin`, ``dict()`` for its
-            defaults: ``margin`` is then the first margin. None: a fixed margin.
         settings: ``penalty``, ``lambda_min``, ``lambda_max``, ``lambda_interval``, ``rho_init``,
             ``rho_max``, ``rho_interval``, ``growth_factor`` and ``violation_tolerance`` of
             :class:`~cals_mm.core.AugmentedLagrangian`.
 
     Raises:
         ValueError: For an argument out of its range.
-        TypeError: For an unknown argument, or an option that the rule or the adaptive margin does
-            not have.
+        TypeError: For an unknown argument, or an option that the rule does not have.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088).
@@ -73,7 +71,7 @@ class CALSLoss(StatefulLoss):
     def __init__(
         self,
         num_classes: int,
-        margin: float = 10.0,
+        margin: float | Literal["auto"] = 10.0,
         base_loss: dict | None = None,
         loss_weight: float = 1.0,
         penalty_weight: float = 1.0,
@@ -83,7 +81,6 @@ class CALSLoss(StatefulLoss):
         ignore_index: int | None = -100,
         loss_name: str = "loss_cals",
         rule: str | Mapping[str, Any] = "augmented_lagrangian",
-        adaptive_margin: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         if not 0 <= label_smoothing <= 1:
@@ -96,8 +93,13 @@ class CALSLoss(StatefulLoss):
             raise ValueError(
                 f"class_weight has {len(class_weight)} values for {num_classes} classes"
             )
+        if "adaptive_margin" in settings:
+            raise TypeError(
+                "adaptive_margin has given way to margin='auto', which has no options: set margin "
+                "to 'auto' and remove adaptive_margin"
+            )
         check_settings(CALSLoss, settings)
-        state = build_rule(rule, num_classes, margin, adaptive_margin, settings)
+        state = build_rule(rule, num_classes, margin, settings)
         key = "lagrangian" if isinstance(state, AugmentedLagrangian) else "heuristic"
         super().__init__(state, key, loss_weight, ignore_index, loss_name)
         self.base_loss = None if base_loss is None else MODELS.build(base_loss)

@@ -28,14 +28,6 @@ def test_the_config_is_tried_first_and_once():
     assert setting.options == (("model.head.loss.margin", 6.0),)
 
 
-def test_an_argument_within_an_argument():
-    loss = {"type": "CALSLoss", "adaptive_margin": {"margin_max": 20.0}}
-    assert names("cals_adaptive", loss, 3) == ["default", "gain=3", "gain=1"], "the default is 0.5"
-    loss["adaptive_margin"]["gain"] = 2.0
-    (setting,) = candidates("cals_adaptive", loss, "model.head.loss", 2)[1:]
-    assert setting == Setting("gain=12", (("model.head.loss.adaptive_margin.gain", 12.0),))
-
-
 def test_a_method_without_knob_has_one_setting():
     assert names("ce", None, 3) == ["default"]
     assert names("brier", {"type": "BrierLoss"}, 5) == ["default"]

@@ -262,12 +262,12 @@ def test_options_reach_loss_hook_and_metric():
     new = add_cals(
         tiny_classifier(),
         class_reduction="sum",
-        adaptive_margin={},
+        margin="auto",
         hook={"allow_test_data": True},
         metric={"num_bins": 20},
     )
     assert new.model.head.loss.class_reduction == "sum"
-    assert new.model.head.loss.adaptive_margin == {}
+    assert new.model.head.loss.margin == "auto"
     assert new.custom_hooks[0] == {"type": "CALSMultiplierHook", "allow_test_data": True}
     assert new.val_evaluator[-1].num_bins == 20
 

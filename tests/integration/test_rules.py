@@ -1,19 +1,26 @@
-"""CALS-HR and the adaptive margin in whole runs: their state is in checkpoints and in the log."""
+"""CALS-HR and the automatic margin in whole runs: their state is in checkpoints and in the log."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.tiny import train
+from tests.tiny import small_auto_margin, train
 from tests.tiny_classifier import tiny_classifier
 
 LOSS = "model__head__loss__"
 RULES: dict[str, dict[str, Any]] = {
     "heuristic": {LOSS + "rule": "heuristic", LOSS + "rho_interval": 10},
-    "adaptive": {LOSS + "adaptive_margin": dict(margin_min=0.001, headroom=1e6)},
+    "auto": {LOSS + "margin": "auto"},
 }
+
+
+@pytest.fixture(autouse=True)
+def small_margins() -> Iterator[None]:
+    with small_auto_margin():
+        yield
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -31,7 +38,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, rule: str) -> None:
 
 
 def test_margin_is_logged_and_kept(tmp_path: Path) -> None:
-    cfg = tiny_classifier(tmp_path, **RULES["adaptive"])
+    cfg = tiny_classifier(tmp_path, **RULES["auto"])
     cfg.custom_hooks = [dict(type="CALSMultiplierHook")]
     cfg.vis_backends = [dict(type="LocalVisBackend")]
     cfg.visualizer = dict(type="UniversalVisualizer", vis_backends=cfg.vis_backends)
@@ -40,6 +47,6 @@ def test_margin_is_logged_and_kept(tmp_path: Path) -> None:
     assert '"cals/margin": ' in scalars.read_text()
     assert list((tmp_path / "work").rglob("cals_multipliers*.png"))
     history = torch.load(tmp_path / "work" / "epoch_2.pth", weights_only=False)["cals_history"]
-    assert history.keys() == {"steps", "multipliers", "rho", "margin"}
+    assert history.keys() == {"steps", "multipliers", "rho", "margin", "temperature", "gap"}
     assert history["margin"].shape == (1,) and history["margin"][0] != 0.02
     assert runner.model.head.loss_module.rule.margin != history["margin"][0]

@@ -223,14 +223,16 @@ def test_the_heuristic_rule_has_its_own_options_and_state() -> None:
     }
 
 
-def test_an_adaptive_margin_is_that_of_the_loss() -> None:
-    loss = CALSLoss(4, margin=30.0, adaptive_margin=dict(gain=2.0))
+def test_an_automatic_margin_is_that_of_the_loss() -> None:
+    loss = CALSLoss(4, margin="auto")
+    assert loss.rule.margin == 10.0
     logits = 8 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
     target = torch.arange(50) % 4
-    statistics = loss.state.start_dual_epoch()
-    statistics.update(logits, None, target)
-    loss.state.step_(statistics)
-    assert loss.rule.margin < 25.0
+    for _ in range(2):
+        statistics = loss.state.start_dual_epoch()
+        statistics.update(logits, None, target)
+        loss.state.step_(statistics)
+    assert loss.rule.margin < 10.0
     assert float(loss.state.curves()["margin"]) == loss.rule.margin
     fixed = CALSLoss(4, margin=loss.rule.margin)
     fixed.lagrangian.multipliers.copy_(loss.lagrangian.multipliers)
@@ -244,10 +246,9 @@ def test_an_adaptive_margin_is_that_of_the_loss() -> None:
         (dict(rule=dict(type="heuristic", rho_max=2)), TypeError, "has no option 'rho_max'"),
         (dict(rule="heuristic", rho_max=2.0), TypeError, "rho_max belong to rule='augmented_lag"),
         (dict(rule=dict(type="augmented_lagrangian", a=1)), TypeError, "options beside it"),
-        (dict(rule="heuristic", adaptive_margin={}), ValueError, "adaptive_margin needs rule="),
-        (dict(adaptive_margin=dict(gian=3.0)), TypeError, "adaptive_margin has no option 'gian'"),
-        (dict(adaptive_margin=dict(start=3.0)), TypeError, "adaptive_margin has no option 'start'"),
-        (dict(adaptive_margin=dict(gain=-1.0)), ValueError, "gain must be positive"),
+        (dict(rule="heuristic", margin="auto"), ValueError, "margin='auto' needs rule="),
+        (dict(adaptive_margin={}), TypeError, "adaptive_margin has given way to margin='auto'"),
+        (dict(margin="automatic"), ValueError, "or 'auto', got 'automatic'"),
     ],
 )
 def test_options_of_another_rule_are_refused(arguments: dict, error: type, message: str) -> None:
