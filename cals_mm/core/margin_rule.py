@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cals_mm.functional.cals_loss import cals_loss
+from cals_mm.functional.margin_penalty import margin_penalty
+from cals_mm.functional.penalty import check_penalty
 from cals_mm.functional.violation import check_margin, margin_violation
 
 from .auto_margin import AutoMargin
@@ -24,7 +25,7 @@ class MarginRule(LearnedState):
         num_classes: K >= 2.
         margin: Largest admissible logit distance, in logit units, or an
             :class:`AutoMargin`.
-        penalty_kind: Penalty function of :func:`cals_mm.functional.cals_loss`.
+        penalty_kind: Penalty function of :func:`cals_mm.functional.margin_penalty`.
         lambda_init: First value of the multipliers.
         lambda_min: Smallest value of the multipliers, > 0.
         lambda_max: Largest value of the multipliers.
@@ -59,7 +60,7 @@ class MarginRule(LearnedState):
         self.num_classes = num_classes
         self.auto_margin = margin if isinstance(margin, AutoMargin) else None
         self._margin = 0.0 if isinstance(margin, AutoMargin) else check_margin(margin)
-        self.penalty_kind = penalty_kind
+        self.penalty_kind = check_penalty(penalty_kind)
         self.lambda_min = lambda_min
         self.lambda_max = lambda_max
         self.lambda_interval = lambda_interval
@@ -88,21 +89,9 @@ class MarginRule(LearnedState):
         Returns:
             Scalar; 0 where no sample counts.
         """
-        shape = (logits.shape[0], *logits.shape[2:])
-        target = torch.zeros(shape, dtype=torch.int64, device=logits.device)
-        if mask is not None:
-            target = target.masked_fill(~mask, -100)
-        # An infinite divisor leaves nothing of the cross entropy, so any label will do.
-        penalty = cals_loss(
-            logits,
-            target,
-            *self.coefficients(),
-            self.margin,
-            kind=self.penalty_kind,
-            avg_factor=float("inf"),
+        return margin_penalty(
+            logits, *self.coefficients(), self.margin, kind=self.penalty_kind, mask=mask
         )
-        assert isinstance(penalty, Tensor)
-        return penalty
 
     def extra_repr(self) -> str:
         """What ``print`` shows."""

@@ -20,6 +20,7 @@ from .cals_loss import LossParts, cals_loss
 from .confidence_temperature import confidence_temperature
 from .entropy import entropy_penalty_loss
 from .focal import focal_loss
+from .margin_penalty import margin_penalty
 from .mmce import maximum_mean_calibration_error
 from .pairwise import binary_discrimination, binary_exclusion
 from .penalty import PENALTIES, penalty_lagrangian
@@ -58,6 +59,7 @@ __all__ = [
     "entropy_penalty_loss",
     "expected_calibration_error",
     "focal_loss",
+    "margin_penalty",
     "margin_violation",
     "maximum_calibration_error",
     "maximum_mean_calibration_error",

@@ -8,7 +8,14 @@ from torch import Tensor
 from ._label_counts import COUNT_LABELS, label_counts
 from .backends.problem import LossProblem, PreparedLoss
 
-__all__ = ["arithmetic_dtype", "check_logits_and_target", "inverse", "prepare"]
+__all__ = [
+    "arithmetic_dtype",
+    "check_coefficients",
+    "check_logits",
+    "check_logits_and_target",
+    "inverse",
+    "prepare",
+]
 
 
 def arithmetic_dtype(logits: Tensor) -> torch.dtype:
@@ -77,11 +84,11 @@ def prepare(problem: LossProblem, *, traced: bool = False, by_label: bool = Fals
     )
 
 
-def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
-    """Check that logits (N, K, ...) and labels (N, ...) or probabilities (N, K, ...) fit.
+def check_logits(logits: Tensor) -> None:
+    """Check that logits are (N, K, ...) with K >= 2.
 
     Raises:
-        ValueError: If they do not, naming the shapes.
+        ValueError: If they are not, naming the shape.
     """
     if logits.ndim < 2 or not logits.is_floating_point():
         raise ValueError(
@@ -93,6 +100,15 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
             "logits have 1 channel: the loss is one of a softmax over classes, so a binary sigmoid "
             "head needs two output channels instead"
         )
+
+
+def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
+    """Check that logits (N, K, ...) and labels (N, ...) or probabilities (N, K, ...) fit.
+
+    Raises:
+        ValueError: If they do not, naming the shapes.
+    """
+    check_logits(logits)
     labels_shape = (logits.shape[0], *logits.shape[2:])
     expected = tuple(logits.shape) if target.is_floating_point() else labels_shape
     if tuple(target.shape) != expected:
@@ -100,6 +116,20 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
             f"target has shape {tuple(target.shape)}, but logits of shape {tuple(logits.shape)} "
             f"need labels of shape {labels_shape} or probabilities of shape {tuple(logits.shape)}"
         )
+
+
+def check_coefficients(num_classes: int, multipliers: Tensor, rho: Tensor) -> None:
+    """Check that there is a multiplier and a rho for each class.
+
+    Raises:
+        ValueError: If there is not, naming the shape and the cure.
+    """
+    for name, value in (("multipliers", multipliers), ("rho", rho)):
+        if value.shape != (num_classes,):
+            raise ValueError(
+                f"{name} have shape {tuple(value.shape)} but the logits have {num_classes} "
+                f"classes; set num_classes={num_classes}"
+            )
 
 
 def _constant(values: Tensor, device: torch.device) -> Tensor:

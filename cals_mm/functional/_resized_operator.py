@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._library import define_operator
+from ._fused import FusedOperator, Results
 from ._normalisation import prepare
 from .backends.banded import banded_resized_loss
 from .backends.native_resized import native_resized_loss
@@ -15,8 +15,6 @@ from .backends.problem import LossProblem, PreparedLoss
 from .backends.resized import ResizedProblem, ResizedSums
 
 __all__ = ["RESIZED_LOSS", "fused_resized_loss", "resized_parts", "stand_in"]
-
-Results = tuple[Tensor, Tensor, Tensor]
 
 
 def fused_resized_loss(
@@ -34,9 +32,7 @@ def fused_resized_loss(
         Loss (), and :func:`resized_parts`.
     """
     with_gradient = problem.logits.requires_grad and torch.is_grad_enabled()
-    # A tracer records the operator. Otherwise its node is made here, which saves a dispatch.
-    call = RESIZED_LOSS if torch.compiler.is_compiling() else _ResizedLoss.apply
-    loss, parts, _ = call(*problem, align_corners, backend, with_gradient)
+    loss, parts, _ = RESIZED_LOSS(*problem, align_corners, backend, with_gradient)
     return loss, parts
 
 
@@ -90,59 +86,14 @@ def _fake(logits: Tensor, *arguments: Any) -> Results:
     return logits.new_empty(()), logits.new_empty(4), gradient
 
 
-class _ResizedLoss(torch.autograd.Function):
-    """A loss whose gradient was computed with it."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(*arguments: Any) -> Results:
-        with torch._C._AutoDispatchBelowAutograd():
-            results: Results = RESIZED_LOSS(*arguments)
-        return results
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Results) -> None:
-        _, parts, gradient = output
-        ctx.mark_non_differentiable(parts)
-        ctx.save_for_backward(gradient)
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
-        raise RuntimeError(
-            "upsampled_cals_loss has no forward-mode derivative; set CALS_MM_BACKEND=eager for the "
-            "slower backend that has"
-        )
-
-    @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor | None, *others: Tensor | None) -> Any:
-        # The gradient is an output, so that whoever differentiates it comes by here.
-        if others[1] is not None:
-            raise RuntimeError(
-                "upsampled_cals_loss is not differentiable twice; set CALS_MM_BACKEND=eager for "
-                "the slower backend that is"
-            )
-        nothing = (None,) * (len(LossProblem._fields) + 2)
-        if grad_loss is None:
-            return None, *nothing
-        return ctx.saved_tensors[0] * grad_loss, *nothing
-
-
-def _record(*arguments: Any) -> Any:
-    return _ResizedLoss.apply(*arguments)
-
-
-RESIZED_LOSS = define_operator(
+RESIZED_LOSS = FusedOperator(
+    "upsampled_cals_loss",
     "fused_resized_loss(Tensor logits, Tensor target, Tensor multipliers, Tensor rho, float margin,"
     " str kind, int? ignore_index, Tensor? class_weight, float label_smoothing,"
     " bool sum_over_classes, float penalty_weight, Tensor? sample_weight, Tensor? avg_factor,"
-    " bool align_corners, str backend, bool with_gradient)"
-    " -> (Tensor loss, Tensor parts, Tensor gradient)",
+    " bool align_corners, str backend, bool with_gradient)",
     _run,
     _fake,
-    autograd=_record,
 )
 """Of the fields of :class:`LossProblem`, ``align_corners``, a backend's name and whether to compute
-the gradient, which is empty where it was not asked for.
-"""
+the gradient; gives the loss and :func:`resized_parts`."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal, cast
+
 import torch
 from torch import Tensor
 
 from ._loss_operator import fused_loss
-from ._normalisation import check_logits_and_target, prepare
+from ._normalisation import check_coefficients, check_logits_and_target, prepare
 from .backends.eager import EagerLoss
 from .backends.loss import choose_loss
 from .backends.problem import LossParts, LossProblem
-from .penalty import check_penalty
+from .penalty import PenaltyKind, check_penalty
 from .violation import check_margin
 
 __all__ = ["LossParts", "cals_loss", "check_class_reduction", "check_shapes"]
+
+ClassReduction = Literal["mean", "sum"]
 
 
 def cals_loss(
@@ -23,11 +27,11 @@ def cals_loss(
     rho: Tensor,
     margin: float = 10.0,
     *,
-    kind: str = "phr",
+    kind: PenaltyKind = "phr",
     ignore_index: int | None = -100,
     class_weight: Tensor | None = None,
     label_smoothing: float = 0.0,
-    class_reduction: str = "mean",
+    class_reduction: ClassReduction = "mean",
     penalty_weight: float = 1.0,
     sample_weight: Tensor | None = None,
     avg_factor: float | Tensor | None = None,
@@ -100,7 +104,7 @@ def cals_loss(
     return (loss, parts) if return_parts else loss
 
 
-def check_class_reduction(class_reduction: str) -> str:
+def check_class_reduction(class_reduction: str) -> ClassReduction:
     """Return how the penalties of the classes become one, or say what is wrong with it.
 
     Raises:
@@ -108,7 +112,7 @@ def check_class_reduction(class_reduction: str) -> str:
     """
     if class_reduction not in ("mean", "sum"):
         raise ValueError(f"class_reduction must be 'mean' or 'sum', got {class_reduction!r}")
-    return class_reduction
+    return cast(ClassReduction, class_reduction)
 
 
 def _eager_loss(problem: LossProblem) -> tuple[Tensor, LossParts]:
@@ -130,12 +134,7 @@ def check_shapes(problem: LossProblem) -> None:
     logits = problem.logits
     check_logits_and_target(logits, problem.target)
     num_classes = logits.shape[1]
-    for name, value in (("multipliers", problem.multipliers), ("rho", problem.rho)):
-        if value.shape != (num_classes,):
-            raise ValueError(
-                f"{name} have shape {tuple(value.shape)} but the logits have {num_classes} "
-                f"classes; set num_classes={num_classes}"
-            )
+    check_coefficients(num_classes, problem.multipliers, problem.rho)
     for name, weights, expected in (
         ("class_weight", problem.class_weight, (num_classes,)),
         ("sample_weight", problem.sample_weight, (logits.shape[0], *logits.shape[2:])),

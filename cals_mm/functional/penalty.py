@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 
-__all__ = ["PENALTIES", "check_penalty", "penalty_lagrangian"]
+__all__ = ["PENALTIES", "PenaltyKind", "check_penalty", "penalty_lagrangian"]
 
-PENALTIES = ("phr", "p2", "p3", "relu")
+PenaltyKind = Literal["phr", "p2", "p3", "relu"]
+
+PENALTIES: tuple[PenaltyKind, ...] = get_args(PenaltyKind)
 
 
-def check_penalty(kind: str) -> str:
+def check_penalty(kind: str) -> PenaltyKind:
     """Return ``kind``, or say which penalties exist.
 
     Raises:
@@ -68,7 +72,8 @@ def penalty_lagrangian(
     if kind == "phr":
         # The active branch is expanded, so that nothing cancels where lambda is large.
         slope = (lam + rho * h).clamp(min=0)
-        return torch.where(slope > 0, h * (lam + 0.5 * rho * h), -(lam**2) / (2 * rho)), slope
+        # Where the slope is NaN, so is the value.
+        return torch.where(slope == 0, -(lam**2) / (2 * rho), h * (lam + 0.5 * rho * h)), slope
     active = h >= 0
     if kind == "relu":
         slope = torch.where(active, lam, torch.zeros_like(lam))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
-import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from cals_mm.core import AugmentedLagrangian, MarginRule
 from cals_mm.functional.cals_loss import LossParts, cals_loss, check_class_reduction
+from cals_mm.functional.margin_penalty import penalty_and_share
 
 from ._arguments import check_settings, class_weight_tensor, takes_settings_of
 from ._rules import build_rule
@@ -170,10 +170,17 @@ class CALSLoss(StatefulLoss):
         return loss
 
     def _add_penalty(self, base: Tensor, call: LossCall) -> tuple[Tensor, LossParts]:
-        logits, target = call.logits, call.target
-        if self.ignore_index is None:  # every pixel is constrained, whatever its label
-            target = target.new_zeros((logits.shape[0], *logits.shape[2:]), dtype=torch.int64)
-        # An infinite divisor leaves nothing of the cross entropy.
-        only = call._replace(target=target, weight=None, avg_factor=float("inf"))
-        penalty, parts = self._fused(only, self.penalty_weight)
-        return base + penalty, parts._replace(cross_entropy=base.detach())
+        # Without an ignored label of its own, every pixel is constrained, whatever its label.
+        ignored = None if self.ignore_index is None else call.ignore_index
+        all_count = ignored is None or call.target.is_floating_point()
+        penalty, violated = penalty_and_share(
+            call.logits,
+            *self.rule.coefficients(),
+            self.rule.margin,
+            kind=self.rule.penalty_kind,
+            mask=None if all_count else call.target.ne(ignored),
+        )
+        if self.class_reduction == "sum":
+            penalty = penalty * call.logits.shape[1]
+        parts = LossParts(base.detach(), penalty.detach(), violated)
+        return base + self.penalty_weight * penalty, parts

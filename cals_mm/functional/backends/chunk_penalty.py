@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from ..penalty import penalty_lagrangian
-from .problem import PreparedLoss
 
 __all__ = ["ChunkPenalty"]
+
+
+class Penalised(Protocol):
+    """What a problem has where the penalty is part of it."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, K) or (B, K, P), whose rank says where the classes lie."""
+
+    @property
+    def multipliers(self) -> Tensor:
+        """(K,) lambda."""
+
+    @property
+    def rho(self) -> Tensor:
+        """(K,)."""
+
+    @property
+    def kind(self) -> str:
+        """Penalty function."""
 
 
 class ChunkPenalty:
@@ -17,12 +38,12 @@ class ChunkPenalty:
     Args:
         problem: The loss.
         dtype: Of the arithmetic.
-        margin: m' = m log2(e).
+        margin: m' = m log2(e) for scaled distances, else m.
         slope_scale: c.
     """
 
     def __init__(
-        self, problem: PreparedLoss, dtype: torch.dtype, margin: float, slope_scale: float | Tensor
+        self, problem: Penalised, dtype: torch.dtype, margin: float, slope_scale: float | Tensor
     ) -> None:
         self.kind, self.margin = problem.kind, margin
         per_class = (-1,) if problem.logits.ndim == 2 else (-1, 1)

@@ -1,0 +1,137 @@
+"""The class-adaptive penalty alone, without a cross entropy beside it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._fused import FusedOperator, Results, fake_results, gradient_unit, stacked
+from ._normalisation import arithmetic_dtype, check_coefficients, check_logits, inverse
+from .backends.penalty import PENALTY_BACKENDS, EagerPenalty, PenaltyProblem, choose_penalty
+from .penalty import PenaltyKind, check_penalty
+from .violation import check_margin
+
+__all__ = ["margin_penalty", "penalty_and_share"]
+
+BACKENDS = {backend.name: backend for row in PENALTY_BACKENDS.values() for backend in row}
+
+
+def margin_penalty(
+    logits: Tensor,
+    multipliers: Tensor,
+    rho: Tensor,
+    margin: float,
+    *,
+    kind: PenaltyKind = "phr",
+    mask: Tensor | None = None,
+) -> Tensor:
+    r"""Mean of the penalty-Lagrangian of the margin constraints over samples and classes.
+
+    .. math:: \frac{1}{|V| K} \sum_{i \in V}\sum_k P(h_k(z_i); \lambda_k, \rho_k)
+
+    It is the penalty of :func:`cals_loss`, to be added to a loss of another kind. Arithmetic is
+    float32 for half inputs, whatever autocast says, and float64 for float64.
+
+    Args:
+        logits: (N, K) or (N, K, ...) floating.
+        multipliers: Lagrange multipliers lambda, (K,); constants of the step.
+        rho: Penalty coefficients, (K,); constants of the step.
+        margin: Largest admissible logit distance, in logit units.
+        kind: Penalty function: 'phr', 'p2', 'p3' or 'relu'.
+        mask: (N, ...) bool of the samples V that count, the others may hold anything. None: all.
+
+    Returns:
+        Scalar. Zero with a zero gradient where no sample counts.
+
+    Raises:
+        ValueError: For shapes, a margin or a penalty that do not fit, naming the value.
+
+    Reference:
+        Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3.
+
+    Example:
+        >>> import torch
+        >>> penalty = margin_penalty(
+        ...     torch.tensor([[3.0, 0.0]]), torch.ones(2), torch.ones(2), margin=1.0)
+        >>> print(f"{penalty:.2f}")  # h is -1 and 2, P(h) = ((1 + h)^2 - 1) / 2
+        1.75
+    """
+    return penalty_and_share(logits, multipliers, rho, margin, kind=kind, mask=mask)[0]
+
+
+def penalty_and_share(
+    logits: Tensor,
+    multipliers: Tensor,
+    rho: Tensor,
+    margin: float,
+    *,
+    kind: PenaltyKind = "phr",
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """:func:`margin_penalty`, and the share () of violated constraints, which is for the log."""
+    check_logits(logits)
+    check_coefficients(logits.shape[1], multipliers, rho)
+    expected = (logits.shape[0], *logits.shape[2:])
+    if mask is not None and (mask.shape != expected or mask.dtype != torch.bool):
+        raise ValueError(
+            f"mask must be bool of shape {expected}, got {mask.dtype} of shape {tuple(mask.shape)}"
+        )
+    problem = PenaltyProblem(
+        logits,
+        multipliers.detach().to(logits.device),
+        rho.detach().to(logits.device),
+        check_margin(margin),
+        check_penalty(kind),
+        mask,
+    )
+    backend = choose_penalty(problem)
+    if backend.name != "eager":
+        with_gradient = logits.requires_grad and torch.is_grad_enabled()
+        penalty, parts, _ = PENALTY(*problem, backend.name, with_gradient)
+        return penalty, parts[0]
+    with torch.autocast(logits.device.type, enabled=False):
+        sums, _ = EagerPenalty().run(problem)
+        share = _share(problem, traced=True)
+        violated = torch.as_tensor(sums.violated).to(arithmetic_dtype(logits))
+        return torch.as_tensor(sums.penalty * share), (violated * share).detach()
+
+
+def _share(problem: PenaltyProblem, *, traced: bool = False) -> float | Tensor:
+    """One constraint's share of all that count: 1 / (samples x classes), or 0."""
+    logits, mask = problem.logits, problem.mask
+    num_classes = logits.shape[1]
+    count: float | Tensor = float(logits.numel() // num_classes)
+    if mask is not None:
+        count = mask.sum().to(arithmetic_dtype(logits))
+        count = float(count) if mask.is_cpu and not traced else count
+    return inverse(count) / num_classes
+
+
+def _run(*arguments: Any) -> Results:
+    *fields, name, with_gradient = arguments
+    problem = PenaltyProblem(*fields)
+    logits, dtype = problem.logits, arithmetic_dtype(problem.logits)
+    share = _share(problem)
+    unit = gradient_unit(logits, share * logits.shape[1])
+    with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
+        sums, gradient = BACKENDS[name].run(
+            problem, with_gradient=with_gradient, scale=share / unit
+        )
+    values = [sums.penalty * share, sums.violated * share, unit]
+    penalty = torch.as_tensor(values[0], dtype=dtype)
+    parts = stacked(values[1:], dtype, logits.device)
+    return penalty, parts, logits.new_empty(0) if gradient is None else gradient
+
+
+PENALTY = FusedOperator(
+    "margin_penalty",
+    "margin_penalty(Tensor logits, Tensor multipliers, Tensor rho, float margin, str kind,"
+    " Tensor? mask, str backend, bool with_gradient)",
+    _run,
+    partial(fake_results, parts=2),
+)
+"""Of the fields of :class:`PenaltyProblem`, a backend's name, and whether to compute the gradient;
+gives the penalty and the share of violated constraints."""

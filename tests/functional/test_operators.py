@@ -1,0 +1,188 @@
+"""The operators under whatever traces, transforms or fakes a program: right values or one error."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
+
+from cals_mm.functional import cals_loss, margin_penalty, upsampled_cals_loss
+from tests.functional.loss_cases import needs_native
+
+CLASSES = 7
+FUSED = ("chunked", pytest.param("native", marks=needs_native))
+LOSSES = ("cals_loss", "cals_loss_relu", "margin_penalty", "upsampled_cals_loss")
+
+
+@pytest.fixture(params=("eager", *FUSED))
+def backend(request, monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", request.param)
+    torch._dynamo.reset()
+    yield request.param
+    torch._dynamo.reset()
+
+
+@pytest.fixture(params=LOSSES)
+def loss(request):
+    generator = torch.Generator().manual_seed(0)
+    multipliers, weight = torch.rand(2, CLASSES, generator=generator).unbind()
+    rho = multipliers + 1
+
+    def value(logits: Tensor, target: Tensor) -> Tensor:
+        given = (multipliers, rho, 3.0)
+        if request.param == "margin_penalty":
+            return margin_penalty(logits, *given, mask=target != -100)
+        if request.param == "upsampled_cals_loss":
+            return upsampled_cals_loss(logits, target, *given, class_weight=weight)
+        if request.param == "cals_loss_relu":
+            return cals_loss(logits, target, *given, kind="relu", label_smoothing=0.1)
+        total, parts = cals_loss(logits, target, *given, class_weight=weight, return_parts=True)
+        return total + 0 * parts.violated
+
+    value.name = request.param
+    return value
+
+
+def batch(name: str) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    shape = (3, CLASSES, 4, 5)
+    logits = torch.randn(shape, generator=generator) * 5
+    size = (9, 11) if name == "upsampled_cals_loss" else shape[2:]
+    target = torch.randint(0, CLASSES, (3, *size), generator=generator)
+    target[0, 1] = -100
+    return logits, target
+
+
+def exact(loss, monkeypatch) -> tuple[Tensor, Tensor]:
+    """Value and gradient by the eager backend."""
+    logits, target = batch(loss.name)
+    with monkeypatch.context() as patch:
+        patch.setenv("CALS_MM_BACKEND", "eager")
+        value = loss(logits.requires_grad_(), target)
+        return value.detach(), torch.autograd.grad(value, logits)[0]
+
+
+def assert_equal(value, gradient, exact):
+    torch.testing.assert_close(value.detach(), exact[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gradient, exact[1], rtol=1e-4, atol=1e-6)
+
+
+def test_fake_tensors(loss, backend):
+    logits, target = batch(loss.name)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = mode.from_tensor(logits).requires_grad_()
+        value = loss(fake, mode.from_tensor(target))
+        value.backward()
+    assert value.shape == () and value.dtype == torch.float32
+    assert fake.grad.shape == logits.shape and fake.grad.stride() == logits.stride()
+
+
+def test_compile_in_one_graph(loss, backend, monkeypatch):
+    logits, target = batch(loss.name)
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    value = compiled(logits.requires_grad_(), target)
+    assert_equal(value, torch.autograd.grad(value, logits)[0], exact(loss, monkeypatch))
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(logits, target), value.detach())
+
+
+@pytest.mark.slow  # the compiler
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+def test_compile_by_inductor(monkeypatch):
+    monkeypatch.delenv("CALS_MM_BACKEND", raising=False)
+    logits, target = batch("cals_loss")
+    ones = torch.ones(CLASSES)
+
+    def step(logits: Tensor, target: Tensor) -> Tensor:
+        return cals_loss(logits.sin(), target, ones, ones, 3.0)
+
+    results = []
+    for call in (step, torch.compile(step, fullgraph=True)):
+        value = call(logits.requires_grad_(), target)
+        results.append((value.detach(), torch.autograd.grad(value, logits)[0]))
+    for got, wanted in zip(*results):
+        torch.testing.assert_close(got, wanted)
+
+
+def test_wrong_labels_are_named_by_a_compiled_loss(backend):
+    ones = torch.ones(3)
+    compiled = torch.compile(
+        lambda z, y: cals_loss(z, y, ones, ones, 1.0), fullgraph=True, backend="aot_eager"
+    )
+    good = torch.tensor([0, 2])
+    compiled(torch.zeros(2, 3), good)
+    with pytest.raises(ValueError, match=r"label 3 is outside 0\.\.2"):
+        compiled(torch.zeros(2, 3), good + 1)
+
+
+def test_export(loss, backend):
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(CLASSES, CLASSES, 1)
+
+        def forward(self, image: Tensor, target: Tensor) -> Tensor:
+            return loss(self.layer(image), target)
+
+    logits, target = batch(loss.name)
+    model = Model()
+    exported = torch.export.export(model, (logits, target)).module()
+    values = [call(logits, target) for call in (model, exported)]
+    gradients = [
+        torch.autograd.grad(value, dict(call.named_parameters())["layer.weight"])[0]
+        for value, call in zip(values, (model, exported))
+    ]
+    torch.testing.assert_close(values[1], values[0])
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_func_grad(loss, backend, monkeypatch):
+    logits, target = batch(loss.name)
+    gradient, value = torch.func.grad_and_value(loss)(logits, target)
+    assert_equal(value, gradient, exact(loss, monkeypatch))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_vmap_of_the_gradient(loss, backend):
+    logits, target = batch(loss.name)
+    each = torch.func.vmap(torch.func.grad(loss))(logits[:, None], target[:, None])
+    for number in range(len(logits)):
+        part = slice(number, number + 1)
+        alone = torch.func.grad(loss)(logits[part], target[part])
+        torch.testing.assert_close(each[number], alone)
+
+
+@pytest.mark.parametrize("fused", FUSED)
+def test_what_the_fused_loss_has_not_is_refused(loss, fused, monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", fused)
+    logits, target = batch(loss.name)
+
+    def of(logits: Tensor) -> Tensor:
+        return loss(logits, target)
+
+    twice = r"not differentiable twice; set CALS_MM_BACKEND=eager"
+    with pytest.raises(RuntimeError, match=twice):
+        torch.func.grad(lambda z: torch.func.grad(of)(z).square().sum())(logits)
+    with pytest.raises(RuntimeError, match=twice):
+        wanted = logits.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(of(wanted), wanted, create_graph=True)
+        gradient.square().sum().backward()
+    with pytest.raises(RuntimeError, match="no forward-mode derivative; set CALS_MM_BACKEND=eager"):
+        torch.func.jvp(of, (logits,), (logits,))
+    wanted = logits.clone().requires_grad_()
+    value = of(wanted)
+    value.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="second backward through one"):
+        value.backward()
+
+
+def test_a_gradient_penalty_of_something_else_may_go_with_it(loss, backend, monkeypatch):
+    # create_graph=True alone asks for no second derivative of the loss.
+    logits, target = batch(loss.name)
+    logits.requires_grad_()
+    value = loss(logits, target)
+    (gradient,) = torch.autograd.grad(value, logits, create_graph=True)
+    assert_equal(value, gradient.detach(), exact(loss, monkeypatch))
