@@ -172,13 +172,13 @@ class CALSLoss(StatefulLoss):
     def _add_penalty(self, base: Tensor, call: LossCall) -> tuple[Tensor, LossParts]:
         # Without an ignored label of its own, every pixel is constrained, whatever its label.
         ignored = None if self.ignore_index is None else call.ignore_index
-        all_count = ignored is None or call.target.is_floating_point()
+        soft = call.target.is_floating_point()
         penalty, violated = penalty_and_share(
             call.logits,
             *self.rule.coefficients(),
             self.rule.margin,
             kind=self.rule.penalty_kind,
-            mask=None if all_count else call.target.ne(ignored),
+            mask=None if ignored is None or soft else call.target.ne(ignored),
         )
         if self.class_reduction == "sum":
             penalty = penalty * call.logits.shape[1]
