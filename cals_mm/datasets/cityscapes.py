@@ -31,9 +31,9 @@ class CityscapesCities(HeldOutDataset, CityscapesDataset):
         ValueError: A city is not in the image folder, no image is left, or the data are missing.
 
     Example:
-        >>> dict(type='CityscapesCities', data_root='data/cityscapes', split='train',
-        ...      data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-        ...      pipeline=[])  # doctest: +SKIP
+        >>> train = dict(
+        ...     type="CityscapesCities", data_root="data/cityscapes", split="train",
+        ...     data_prefix=dict(img_path="leftImg8bit/train", seg_map_path="gtFine/train"))
     """
 
     DATA_NAME = "Cityscapes"

@@ -40,9 +40,8 @@ class HoldOutSplit:
             file.
 
     Example:
-        >>> dict(type="HoldOutSplit", split="val", fraction=0.1,
-        ...      dataset=dict(type="CityscapesDataset", data_root="data/cityscapes",
-        ...                   pipeline=[]))  # doctest: +SKIP
+        >>> val = dict(type="HoldOutSplit", split="val", fraction=0.1,
+        ...            dataset=dict(type="CityscapesDataset", data_root="data/cityscapes"))
     """
 
     def __init__(

@@ -31,9 +31,12 @@ class LongTailDataset:
         ValueError: ``ratio`` is less than 1, or the data set is in test mode.
 
     Example:
-        >>> dict(type='LongTailDataset', ratio=100, seed=0,
-        ...      dataset=dict(type='CIFAR100Split', data_root='data/cifar100', split='train',
-        ...                   pipeline=[]))  # doctest: +SKIP
+        >>> import numpy as np
+        >>> from cals_mm.datasets.digits import DigitsLT
+        >>> digits = LongTailDataset(DigitsLT("train", ratio=1, pipeline=[]), ratio=20)
+        >>> counts = np.bincount(digits.get_gt_labels())
+        >>> int(counts[0]), int(counts[9])
+        (84, 4)
     """
 
     def __init__(self, dataset: Any, ratio: float, seed: int = 0, lazy_init: bool = False) -> None:

@@ -61,6 +61,7 @@ class TextClassifier(BaseModel):
         init_cfg: As of MMEngine's modules.
 
     Example:
+        >>> import torch
         >>> model = TextClassifier(
         ...     dict(type="MeanPoolingMLP", vocabulary_size=50, channels=8),
         ...     dict(type="TextClsHead", num_classes=3, in_channels=8))

@@ -32,8 +32,13 @@ class TextPredictor:
         classes: Names of the K classes.
 
     Example:
-        >>> predictor = TextPredictor.from_checkpoint("best.pth")  # doctest: +SKIP
-        >>> predictor(["The shuttle reached its orbit."]).argmax(1)  # doctest: +SKIP
+        >>> vocabulary = Vocabulary(["the", "shuttle", "reached", "orbit"])
+        >>> model = TextClassifier(
+        ...     dict(type="MeanPoolingMLP", vocabulary_size=6, channels=8),
+        ...     dict(type="TextClsHead", num_classes=3, in_channels=8))
+        >>> predictor = TextPredictor(model.eval(), vocabulary, 100, ("autos", "med", "space"))
+        >>> predictor(["The shuttle reached its orbit."]).shape
+        torch.Size([1, 3])
     """
 
     model: TextClassifier

@@ -97,7 +97,12 @@ def make_demo_set(
             one, or cannot be written.
 
     Example:
-        >>> make_demo_set('data/demo', DemoSpec(seed=1))  # doctest: +SKIP
+        >>> import tempfile
+        >>> spec = DemoSpec(height=32, num_train=20, num_held_out=20, num_test=20)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     root = make_demo_set(f"{folder}/demo", spec, progress=False)
+        ...     len(list(root.glob("leftImg8bit/train/*/*.png")))
+        40
     """
     root = Path(root)
     spec = spec or DemoSpec()
