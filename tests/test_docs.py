@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,35 +11,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS, DefaultScope
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-PAGES += sorted((ROOT / "docs").rglob("*.md"))
+from cals_mm.functional import CALIBRATION_VALUES
 
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-
-
-def prose(page: Path) -> str:
-    """The page without its code blocks."""
-    return FENCE.sub("", page.read_text("utf-8"))
-
-
-def code(page: Path, language: str | None = None) -> list[str]:
-    """Its code blocks, those of one language or all."""
-    return [
-        body
-        for kind, body in FENCE.findall(page.read_text("utf-8"))
-        if language is None or kind == language
-    ]
-
-
-def commands(page: Path) -> list[str]:
-    """Inline code and the lines of code blocks, continued lines joined, comments dropped."""
-    blocks = "\n".join(code(page)).replace("\\\n", " ")
-    lines = [re.sub(r"\s#.*", "", line) for line in blocks.splitlines()]
-    return lines + re.findall(r"`([^`\n]+)`", prose(page))
+from .pages import PAGES, ROOT, code, commands, pages, prose
 
 
 def anchors(page: Path) -> set[str]:
@@ -88,36 +60,16 @@ def test_paths_exist(page):
             assert (ROOT / path).exists(), f"{path} does not exist"
 
 
-@lru_cache
-def known_flags(script: str) -> frozenset[str]:
-    process = subprocess.run(
-        [sys.executable, ROOT / "tools" / script, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return frozenset(FLAG.findall(process.stdout))
+def test_no_example_is_skipped():
+    mark = "doctest: +" + "SKIP"
+    skipped = [file for file in (ROOT / "cals_mm").rglob("*.py") if mark in file.read_text("utf-8")]
+    assert skipped == [], "an example that does not run is no example"
 
 
-@lru_cache
-def written_flags() -> frozenset[str]:
-    """Every flag that some script defines."""
-    scripts = [file for folder in ("tools", "benchmarks") for file in (ROOT / folder).glob("*.py")]
-    for room in ("commands", "runs"):
-        scripts += (ROOT / "cals_mm" / room).glob("*.py")
-    text = "".join(file.read_text("utf-8") for file in scripts)
-    return frozenset(re.findall(r"""["'](--[a-z][\w-]*)["']""", text))
-
-
-@pages
-def test_flags_are_known(page):
-    for command in commands(page):
-        named = set(FLAG.findall(command))
-        script = re.search(r"tools/(?:\w+_)?(train|test)\.(?:py|sh)", command)
-        if named and script:
-            assert named <= known_flags(f"{script[1]}.py"), command
-        elif command.startswith("--"):
-            assert named <= written_flags(), command
+def test_every_calibration_value_is_documented():
+    table = (ROOT / "docs" / "adding-cals.md").read_text("utf-8").split("| name | meaning |")[1]
+    named = re.findall(r"`(?:calibration/)?(\w+)`", table.split("\n\n")[0])
+    assert set(named) == set(CALIBRATION_VALUES)
 
 
 @pages
