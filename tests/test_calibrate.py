@@ -15,7 +15,13 @@ from torch import Tensor
 pytest.importorskip("mmseg", reason="mmsegmentation is not installed")
 pytest.importorskip("mmpretrain", reason="mmpretrain is not installed")
 
-from cals_mm.runs import batch_predictions, held_out_logits, held_out_runner
+from cals_mm.posthoc.conformal import PredictionSets, RiskThreshold
+from cals_mm.runs import (
+    batch_predictions,
+    held_out_halves,
+    held_out_logits,
+    held_out_runner,
+)
 from tests.tiny import tiny_config, train
 from tests.tiny_classifier import tiny_classifier
 
@@ -182,6 +188,83 @@ def test_calibrated_checkpoints_and_existing_files_are_refused(
     notes = torch.load(twice, weights_only=False)["meta"]["cals_calibration"]
     assert notes["previous"]["method"] == "class"
     assert abs(notes["temperature"] - 1) < 0.05  # little is left to do
+
+
+def test_prediction_sets_reach_their_coverage(classification, calibrate, tmp_path: Path) -> None:
+    config, checkpoint = classification
+    new = tmp_path / "new.pth"
+    printed = calibrate(classification, tmp_path, "--coverage", 0.8, "--score", "aps", "--out", new)
+    assert "sets of coverage 0.8, aps: threshold" in printed
+    assert "from 75 held-out samples" in printed
+    reached = json.loads((tmp_path / "out.json").read_text())["reached"]
+    low, high = reached["range_low"], reached["range_high"]
+    line = f"coverage {reached['coverage']:.4f}, expected {low:.4f} to {high:.4f} (95 %)"
+    assert line in printed
+
+    # The weights are those of the training, the sets those of the note on the test split.
+    old_state, new_state = state_of(checkpoint), state_of(new)
+    assert all(torch.equal(old_state[key], new_state[key]) for key in old_state)
+    notes = torch.load(new, weights_only=False)["meta"]["cals_calibration"]
+    assert notes["method"] == "none"
+    sets = PredictionSets.from_dict(notes["conformal"])
+    runner = held_out_runner(Config.fromfile(config), str(new))
+    batches = [batch_predictions(runner.model, batch) for batch in runner.test_dataloader]
+    seen = [prediction for batch in batches for prediction in batch]
+    covered = [bool(sets(item.logits[None])[0, item.target]) for item in seen]
+    assert sum(covered) / len(covered) == reached["coverage"]
+
+
+def test_scaling_and_sets_are_fitted_to_different_samples(
+    classification, calibrate, tmp_path: Path
+) -> None:
+    options = ("--method", "temperature", "--coverage", 0.7, "--per-class", "--no-test")
+    printed = calibrate(classification, tmp_path, *options, "--out", tmp_path / "new.pth")
+    assert "from 37 held-out samples: NLL" in printed
+    assert "from 38 held-out samples" in printed
+    assert "thresholds from" in printed
+    config = Config.fromfile(classification[0])
+    first, second = held_out_halves(held_out_runner(config, str(classification[1])))
+    assert (len(first), len(second)) == (37, 38)
+    assert first | second == set(range(75))
+
+
+def test_a_risk_threshold_of_a_segmentor(segmentation, calibrate, tmp_path: Path) -> None:
+    config, checkpoint = segmentation
+    new = tmp_path / "new.pth"
+    printed = calibrate(segmentation, tmp_path, "--risk", 0.01, "--out", tmp_path / "strict.pth")
+    assert "at least 99 held-out images are needed, there are 5" in printed
+    assert "0.0 % of the pixels accepted" in printed
+    (tmp_path / "out.json").unlink()
+    printed = calibrate(segmentation, tmp_path, "--risk", 0.9, "--out", new)
+    notes = torch.load(new, weights_only=False)["meta"]["cals_calibration"]["conformal"]
+    threshold = RiskThreshold(**notes)
+    assert threshold.images == 5
+    assert f"confidence threshold {threshold.threshold:.6f}" in printed
+    reached = json.loads((tmp_path / "out.json").read_text())["reached"]
+    runner = held_out_runner(Config.fromfile(config), str(checkpoint))
+    accepted = wrong = valid = 0
+    for batch in runner.test_dataloader:
+        for logits, target, *_ in batch_predictions(runner.model, batch):
+            counts = target != 255
+            kept = threshold.accept(logits[None])[0] & counts
+            valid += int(counts.sum())
+            accepted += int(kept.sum())
+            wrong += int((kept & (logits.argmax(0) != target)).sum())
+    assert reached["accepted"] == pytest.approx(accepted / valid)
+    assert reached["pooled_error"] == pytest.approx(wrong / max(accepted, 1))
+
+
+def test_bounds_are_for_their_kind_of_labels(
+    segmentation, classification, calibrate, tmp_path: Path
+) -> None:
+    line = calibrate(segmentation, tmp_path, "--coverage", 0.9)
+    assert "for label maps give --risk" in line
+    line = calibrate(classification, tmp_path, "--risk", 0.1)
+    assert "for one label a sample give --coverage" in line
+    assert "--coverage must be between 0 and 1, got 90.0" in calibrate(
+        classification, tmp_path, "--coverage", 90
+    )
+    assert list(tmp_path.glob("*.pth")) == []
 
 
 def test_fitting_on_test_data_is_refused(segmentation, calibrate, tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from .class_scaling import ClassTemperatureScaler, VectorScaler
 from .conformal import PredictionSets, RiskThreshold, control_risk, coverage_range
-from .folding import check_folded, final_layer, fold_
+from .folding import check_folded, final_layer, fold_, fold_model_
 from .logit_scaler import LogitScaler
 from .margin_suggestion import MarginSuggestion, suggest_margin
+from .scaling_methods import ScalingMethod, make_scaler
 from .temperature import TemperatureScaler
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MarginSuggestion",
     "PredictionSets",
     "RiskThreshold",
+    "ScalingMethod",
     "TemperatureScaler",
     "VectorScaler",
     "check_folded",
@@ -20,5 +22,7 @@ __all__ = [
     "coverage_range",
     "final_layer",
     "fold_",
+    "fold_model_",
+    "make_scaler",
     "suggest_margin",
 ]

@@ -15,7 +15,7 @@ from cals_mm import files
 from .folding import fold_
 from .logit_scaler import LogitScaler
 
-__all__ = ["KEY", "default_name", "folded_checkpoint", "save_new"]
+__all__ = ["KEY", "default_name", "folded_checkpoint", "noted_checkpoint", "save_new"]
 
 KEY = "cals_calibration"
 """Where a checkpoint's ``meta`` says how it was calibrated."""
@@ -27,8 +27,8 @@ _OF_TRAINING = ("optimizer", "param_schedulers", "ema_state_dict", "message_hub"
 def default_name(checkpoint: str, method: str) -> str:
     """The checkpoint's path with the method before its name.
 
-    Not behind: what looks for the best or the last checkpoint of a run, by ``best_*.pth`` say,
-    shall not find this one.
+    Not after it, so that this one is not found by what looks for the best or the last checkpoint
+    of a run, by ``best_*.pth`` say.
     """
     folder, name = os.path.split(checkpoint)
     return os.path.join("" if "://" in checkpoint else folder, f"{method}_{Path(name).stem}.pth")
@@ -39,8 +39,8 @@ def folded_checkpoint(
 ) -> dict[str, Any]:
     """A checkpoint with the scaling in one layer's weights; all other weights stay.
 
-    What only a resumed training needs is left out: training on from scaled weights would undo
-    the calibration.
+    What only a resumed training needs is left out: continuing from scaled weights would undo the
+    calibration.
 
     Args:
         checkpoint: As read from the file, with a ``state_dict`` or being one; unchanged.
@@ -67,12 +67,28 @@ def folded_checkpoint(
     if f"{layer}.bias" in keys:
         bias = state[keys[f"{layer}.bias"]] = state[keys[f"{layer}.bias"]].clone()
     fold_(weight, bias, scaler)
+    return noted_checkpoint({**(checkpoint if whole else {}), "state_dict": state}, notes)
+
+
+def noted_checkpoint(checkpoint: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint with the same weights and a note on how it was calibrated.
+
+    What only a resumed training needs is left out.
+
+    Args:
+        checkpoint: As read from the file, with a ``state_dict`` or being one; unchanged.
+        notes: Kept as ``meta['cals_calibration']``, with the earlier note, if there is one, as
+            ``previous``.
+
+    Returns:
+        The new checkpoint.
+    """
+    if "state_dict" not in checkpoint:
+        checkpoint = {"state_dict": dict(checkpoint)}
     kept = {key: value for key, value in checkpoint.items() if key not in _OF_TRAINING}
-    meta = dict(checkpoint.get("meta", {})) if whole else {}
-    notes = dict(notes)
-    if KEY in meta:
-        notes["previous"] = meta[KEY]
-    return {**(kept if whole else {}), "state_dict": state, "meta": {**meta, KEY: notes}}
+    meta = dict(checkpoint.get("meta", {}))
+    previous = {"previous": meta[KEY]} if KEY in meta else {}
+    return {**kept, "meta": {**meta, KEY: {**notes, **previous}}}
 
 
 def save_new(checkpoint: Mapping[str, Any], path: str) -> None:

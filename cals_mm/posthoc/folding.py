@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .class_scaling import VectorScaler
 from .logit_scaler import LogitScaler
 
-__all__ = ["check_folded", "final_layer", "fold_"]
+__all__ = ["check_folded", "final_layer", "fold_", "fold_model_"]
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _TOLERANCE = 1e-4
@@ -93,6 +93,24 @@ def fold_(weight: Tensor, bias: Tensor | None, scaler: LogitScaler) -> None:
             "the last layer has no bias, which method 'vector' needs; use 'temperature' or 'class'"
         )
     weight.copy_(weight.double() * factor.reshape(-1, *[1] * (weight.ndim - 1)))
+
+
+def fold_model_(model: nn.Module, layer: str, scaler: LogitScaler, read_logits: ReadLogits) -> None:
+    """Fold a scaling into the layer that makes a model's logits, and check the result.
+
+    Args:
+        model: The model in evaluation mode, unwrapped.
+        layer: Name of the layer, as from :func:`final_layer`.
+        scaler: The fitted scaling.
+        read_logits: As for :func:`final_layer`.
+
+    Raises:
+        ValueError: If the layer needs a bias and has none, or as :func:`check_folded`.
+    """
+    before = [logits.clone() for logits in read_logits()]
+    last = model.get_submodule(layer)
+    fold_(last.weight, last.bias, scaler)  # type: ignore[arg-type]
+    check_folded(read_logits, before, scaler)
 
 
 def check_folded(read_logits: ReadLogits, before: Sequence[Tensor], scaler: LogitScaler) -> None:

@@ -4,29 +4,36 @@ from cals_mm.frameworks.checkpoints import check_checkpoint, find_last_checkpoin
 
 from .arguments import add_common_arguments, add_launcher_argument
 from .config_file import check_test_split, load_config
+from .conformal import fit_sets, fit_threshold, sets_reached, threshold_reached
 from .data_root import set_data_root
 from .devices import prepare_devices, rank
 from .errors import run
 from .glove import use_glove
-from .held_out import held_out_logits, held_out_runner
+from .held_out import held_out_halves, held_out_logits, held_out_runner
 from .precision import use_mixed_precision
 from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
+from .scaling import Scaling, calibration_test, scale_model_
 from .split import Prediction, batch_predictions, split_predictions, trained_runner
 from .work_dir import check_writable, default_work_dir, prepare_work_dir, refuse_to_overwrite
 
 __all__ = [
     "Prediction",
+    "Scaling",
     "add_common_arguments",
     "add_launcher_argument",
     "batch_predictions",
     "build_runner",
+    "calibration_test",
     "check_checkpoint",
     "check_test_split",
     "check_writable",
     "data_explained",
     "default_work_dir",
     "find_last_checkpoint",
+    "fit_sets",
+    "fit_threshold",
+    "held_out_halves",
     "held_out_logits",
     "held_out_runner",
     "is_remote",
@@ -36,8 +43,11 @@ __all__ = [
     "rank",
     "refuse_to_overwrite",
     "run",
+    "scale_model_",
     "set_data_root",
+    "sets_reached",
     "split_predictions",
+    "threshold_reached",
     "train_demo_from_scratch",
     "trained_runner",
     "use_glove",

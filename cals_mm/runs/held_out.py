@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
+
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -9,9 +11,9 @@ from torch import Tensor
 
 from cals_mm.frameworks import ignored_label
 
-from .split import split_predictions, trained_runner
+from .split import Prediction, split_predictions, trained_runner
 
-__all__ = ["held_out_logits", "held_out_runner"]
+__all__ = ["held_out_halves", "held_out_logits", "held_out_predictions", "held_out_runner"]
 
 _MAX_LOGITS = 2**28
 """Most logits that are kept of label maps: 1 GiB in float32."""
@@ -29,7 +31,25 @@ def held_out_runner(cfg: Config, checkpoint: str) -> Runner:
     return trained_runner(cfg, checkpoint)
 
 
-def held_out_logits(runner: Runner, pixels: int = 2000) -> tuple[Tensor, Tensor]:
+def held_out_halves(runner: Runner) -> tuple[set[int], set[int]]:
+    """Numbers of the validation samples in two halves, dealt at random, the same at every call."""
+    count = len(runner.val_dataloader.dataset)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
+    return set(order[: count // 2]), set(order[count // 2 :])
+
+
+def held_out_predictions(
+    runner: Runner, part: Container[int] | None = None
+) -> Iterator[Prediction]:
+    """Predictions on the validation split, or on the samples of the numbers in ``part``."""
+    loader = runner.val_dataloader
+    seen = split_predictions(runner.model, loader, "validation split")
+    return (item for number, item in enumerate(seen) if part is None or number in part)
+
+
+def held_out_logits(
+    runner: Runner, pixels: int = 2000, part: Container[int] | None = None
+) -> tuple[Tensor, Tensor]:
     """Logits of the validation split.
 
     Each label map gives the same number of valid pixels, drawn at random without replacement and
@@ -39,25 +59,28 @@ def held_out_logits(runner: Runner, pixels: int = 2000) -> tuple[Tensor, Tensor]
     Args:
         runner: As from :func:`held_out_runner`.
         pixels: Pixels of each image.
+        part: Numbers of the samples that are taken; None: all.
 
     Returns:
         Logits (N, K) and labels (N,) int64, on the CPU.
 
     Raises:
-        ValueError: If the number of pixels is not positive, or the split is empty.
+        ValueError: If the number of pixels is not positive, or there is no sample.
     """
     if pixels < 1:
         raise ValueError(f"the number of pixels must be positive, got {pixels}")
-    loader = runner.val_dataloader
+    count = len(runner.val_dataloader.dataset)
     ignored = ignored_label(runner.model)
     generator = torch.Generator().manual_seed(0)
     logits, targets = [], []
-    for scores, target, *_ in split_predictions(runner.model, loader, "validation split"):
-        limit = max(1, _MAX_LOGITS // (len(loader.dataset) * len(scores)))
+    for scores, target, *_ in held_out_predictions(runner, part):
+        limit = max(1, _MAX_LOGITS // (count * len(scores)))
         scores, labels = scores.cpu(), target.cpu().flatten()
         valid = (labels != ignored).nonzero()[:, 0]
         order = torch.randperm(len(valid), generator=generator)
         chosen = valid[order[: min(pixels, limit)]]
         logits.append(scores.flatten(1)[:, chosen].T if scores.ndim > 1 else scores[None])
         targets.append(labels[chosen])
+    if not logits:
+        raise ValueError("the validation split has too few samples to divide; hold out more")
     return torch.cat(logits), torch.cat(targets)

@@ -1,0 +1,105 @@
+"""Scale the logits of a trained model, fold the scaling into it, and test the result."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import Tensor
+
+from cals_mm.config import type_name, with_metric
+from cals_mm.posthoc import LogitScaler, ScalingMethod, final_layer, fold_model_, make_scaler
+
+from .held_out import held_out_logits
+from .runner import build_runner
+from .split import batch_predictions
+
+__all__ = ["Scaling", "calibration_test", "scale_model_"]
+
+
+class Scaling(NamedTuple):
+    """A scaling that was folded into a model."""
+
+    scaler: LogitScaler
+    """The fitted scaling."""
+    layer: str
+    """The layer that it was folded into."""
+    notes: dict[str, Any]
+    """What a checkpoint says about it."""
+
+
+def scale_model_(
+    runner: Runner,
+    method: ScalingMethod,
+    l2: float = 1e-3,
+    pixels: int = 2000,
+    part: Container[int] | None = None,
+) -> Scaling:
+    """Fit a scaling to the validation split and fold it into the runner's model.
+
+    Args:
+        runner: As from :func:`~cals_mm.runs.held_out_runner`.
+        method: Which scaling.
+        l2: As of :func:`~cals_mm.posthoc.make_scaler`.
+        pixels: Pixels of each label map.
+        part: Numbers of the validation samples that are taken; None: all.
+
+    Returns:
+        The scaling; the model has it in its weights.
+
+    Raises:
+        ValueError: If the model's logits are not those of one layer, or the folded model's are
+            not the scaled ones.
+    """
+    model, batch = runner.model, next(iter(runner.val_dataloader))
+
+    def read_logits() -> list[Tensor]:
+        # TF32 would hide small differences behind rounding.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            seen = batch_predictions(model, copy.deepcopy(batch))
+            return [prediction.logits.cpu() for prediction in seen]
+
+    layer = final_layer(model, read_logits)
+    logits, target = held_out_logits(runner, pixels, part)
+    scaler = make_scaler(method, logits.shape[1], l2).fit(logits, target)
+    fold_model_(model, layer, scaler, read_logits)
+    weight, bias = (numbers.tolist() for numbers in scaler.linear())
+    notes = {
+        "method": method,
+        "layer": layer,
+        "weight": weight,
+        "bias": bias,
+        "samples": len(target),
+        "nll_before": float(F.cross_entropy(logits.double(), target)),
+        "nll_after": float(F.cross_entropy(scaler(logits.double()), target)),
+    }
+    if method == "temperature":
+        notes["temperature"] = float(1 / scaler.linear()[0])
+    return Scaling(scaler, layer, notes)
+
+
+def calibration_test(
+    cfg: Config, checkpoint: str, ignore_index: int, name: str
+) -> dict[str, float]:
+    """What ``tools/test.py`` gives for a checkpoint, with the calibration metric.
+
+    Args:
+        cfg: The config; stays as it is.
+        checkpoint: The checkpoint.
+        ignore_index: Label that counts for nothing.
+        name: Tells the logs of several tests in one process apart.
+    """
+    cfg = copy.deepcopy(cfg)
+    options = {"ignore_index": ignore_index, "class_table": False, "draw": False}
+    cfg.test_evaluator = with_metric(cfg.test_evaluator, options)
+    hooks = list(cfg.get("custom_hooks") or [])
+    if "KeepLogitsHook" not in map(type_name, hooks):
+        cfg.custom_hooks = [*hooks, {"type": "KeepLogitsHook"}]
+    cfg.load_from, cfg.resume = checkpoint, False
+    cfg.experiment_name = f"calibrate_{name}"
+    return build_runner(cfg).test()
