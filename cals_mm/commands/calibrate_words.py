@@ -86,7 +86,7 @@ def _fitted_threshold(threshold: RiskThreshold) -> str:
             if threshold.images < least
             else f"confident pixels are wrong too often in the {threshold.images} held-out images"
         )
-        return f"no confidence threshold keeps the error under {risk}, so no pixel is accepted: {reason}"
+        return f"no threshold keeps the error under {risk}, so no pixel is accepted: {reason}"
     return (
         f"confidence threshold {threshold.threshold:.6f} for an expected error of at most {risk} "
         f"of an image's accepted pixels, from {threshold.images} held-out images"
