@@ -8,13 +8,14 @@ reads it. Permissions are those that the umask gives to any new file.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,6 +36,7 @@ def writing(path: str | os.PathLike, *, overwrite: bool = True) -> Iterator[IO[b
 
     Raises:
         ValueError: If the file exists and ``overwrite`` is False.
+        OSError: If it cannot be written, naming it, whatever the block raises about that.
 
     Example:
         >>> import tempfile
@@ -48,17 +50,49 @@ def writing(path: str | os.PathLike, *, overwrite: bool = True) -> Iterator[IO[b
     path = Path(path)
     if not overwrite and os.path.lexists(path):
         raise _exists(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{secrets.token_hex(8)}")
     try:
-        with partial.open("xb") as stream:
-            yield stream
-        if overwrite:
-            partial.replace(path)
-        else:
-            _name_if_free(partial, path)
+        with _named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            raw = _Raw(partial, "xb")
+        try:
+            with io.BufferedWriter(raw) as stream:
+                yield stream
+        except Exception as error:
+            if raw.failure is None:
+                raise
+            with _named(path):  # torch.save makes a RuntimeError of it
+                raise raw.failure from error
+        with _named(path):
+            if overwrite:
+                partial.replace(path)
+            else:
+                _name_if_free(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let errors of the file system name the file that is wanted, not the one for the while."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+class _Raw(io.FileIO):
+    """A file that remembers why it could not be written."""
+
+    failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.failure = error
+            raise
 
 
 def write_bytes(path: str | os.PathLike, content: bytes, *, overwrite: bool = True) -> None:

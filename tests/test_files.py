@@ -2,6 +2,10 @@
 
 import json
 import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +40,60 @@ def test_a_failure_leaves_nothing(tmp_path, overwrite):
         raise KeyboardInterrupt
     assert names(tmp_path) == (["x.bin"] if overwrite else [])
     assert not overwrite or file.read_bytes() == b"old"
+
+
+@contextmanager
+def full_disk(size: int = 4096) -> Iterator[None]:
+    """No file may grow beyond this size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def by_torch(file: Path) -> None:
+    with files.writing(file) as stream:
+        torch.save({"a": torch.zeros(100_000)}, stream)
+
+
+def in_small_pieces(file: Path) -> None:
+    with files.writing(file, overwrite=False) as stream:
+        for _ in range(10_000):
+            stream.write(b"ten bytes.")
+
+
+WRITERS = {
+    "bytes": lambda file: files.write_bytes(file, bytes(100_000)),
+    "json": lambda file: files.write_json(file, list(range(10_000))),
+    "torch": by_torch,
+    "pieces": in_small_pieces,
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_full_disk_names_the_file_and_keeps_nothing(tmp_path, writer):
+    file = tmp_path / "x.bin"
+    with pytest.raises(OSError, match=r"x\.bin'$") as error, full_disk():
+        WRITERS[writer](file)
+    assert error.value.filename == str(file) and error.value.strerror
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_folder_that_cannot_be_written_names_the_file(tmp_path, writer):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file/x\.bin'$"):
+        WRITERS[writer](tmp_path / "file" / "x.bin")
+
+
+def test_an_error_of_the_block_stays_its_own(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), files.writing(tmp_path / "x") as _:
+        (tmp_path / "elsewhere").read_bytes()
+    assert names(tmp_path) == []
 
 
 def refuse_links(*paths: object) -> None:

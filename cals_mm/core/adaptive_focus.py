@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ._wide_buffers import state_dtype
 from .confidence_statistics import ConfidenceStatistics
 from .learned_state import LearnedState
 
@@ -94,8 +95,9 @@ class AdaptiveFocus(LearnedState):
         self.gamma_min = gamma_min
         self.gamma_max = gamma_max
         self.threshold = threshold
-        self.register_buffer("gamma", torch.full((num_bins,), float(gamma_init)))
-        self.register_buffer("edges", torch.arange(1, num_bins) / num_bins)
+        dtype = state_dtype()
+        self.register_buffer("gamma", torch.full((num_bins,), float(gamma_init), dtype=dtype))
+        self.register_buffer("edges", torch.arange(1, num_bins, dtype=dtype) / num_bins)
 
     def of(self, probability: Tensor) -> Tensor:
         """Gamma of each sample by the probability of its label.

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cals_mm.functional.penalty import check_penalty
 
+from ._wide_buffers import state_dtype
 from .auto_margin import AutoMargin
 from .dual_statistics import DualStatistics
 from .held_out_confidence import AutoMarginStatistics
@@ -107,8 +108,9 @@ class AugmentedLagrangian(MarginRule):
         self.rho_interval = rho_interval
         self.growth_factor = growth_factor
         self.violation_tolerance = violation_tolerance
-        self.register_buffer("rho", torch.full((num_classes,), float(rho_init)))
-        self.register_buffer("previous_violation", torch.zeros(num_classes))
+        dtype = state_dtype()
+        self.register_buffer("rho", torch.full((num_classes,), float(rho_init), dtype=dtype))
+        self.register_buffer("previous_violation", torch.zeros(num_classes, dtype=dtype))
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
         """Multipliers and rho."""

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cals_mm.functional.violation import check_margin
 
+from ._wide_buffers import WideBuffers, state_dtype
 from .held_out_confidence import HeldOutConfidence
 
 __all__ = ["AutoMargin"]
@@ -18,7 +19,7 @@ STEEP = 2.0
 """Standard errors by which the accuracy has to rise between validations to rise steeply."""
 
 
-class AutoMargin(nn.Module):
+class AutoMargin(WideBuffers):
     r"""Controller of the margin: down while over-confident, up while under-confident.
 
     Dividing the logits by the confidence temperature T would close the gap between confidence
@@ -109,11 +110,11 @@ class AutoMargin(nn.Module):
         self.margin_max = margin_max
         numbers = {"margin": start, "temperature": 1.0, "gap": 0.0, "accuracy": 0.0}
         for name, number in numbers.items():
-            self.register_buffer(name, torch.tensor(float(number)))
+            self.register_buffer(name, torch.tensor(float(number), dtype=state_dtype()))
         for name in ("overconfident", "engaged"):
             self.register_buffer(name, torch.tensor(False))
         # As the buffer rounds it, and also where models are built without memory.
-        self.value = torch.tensor(float(start), device="cpu").item()
+        self.value = torch.tensor(float(start), dtype=state_dtype(), device="cpu").item()
 
     @torch.no_grad()
     def step_(self, seen: HeldOutConfidence) -> None:
@@ -123,6 +124,7 @@ class AutoMargin(nn.Module):
         engages = overconfident and not self.engaged and (bool(self.overconfident) or not steep)
         if engages:
             self.engaged.fill_(True)
+        self.widen_()
         self.margin.fill_(self._wanted(seen, engages))
         self.value = float(self.margin)
         self.temperature.fill_(seen.temperature)

@@ -8,6 +8,7 @@ from torch import Tensor
 from cals_mm.functional._dual import dual_sums
 
 from ._reduce import sum_over_processes_
+from ._wide_buffers import widened
 
 __all__ = ["DualStatistics", "NonFiniteLogitsError"]
 
@@ -54,8 +55,8 @@ class DualStatistics:
         lambda_min: float = 1e-6,
         lambda_max: float = 1e6,
     ) -> None:
-        self.multipliers = multipliers.detach().clone()
-        self.rho = rho.detach().clone()
+        self.multipliers = widened(multipliers.detach().clone())
+        self.rho = widened(rho.detach().clone())
         self.margin = margin
         self.penalty = penalty
         self.lambda_min = lambda_min

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ._wide_buffers import state_dtype
 from .dual_statistics import DualStatistics
 from .margin_rule import MarginRule
 
@@ -94,7 +95,7 @@ class HeuristicRule(MarginRule):
         self.factor = factor
         self.tolerance = tolerance
         self.score = score
-        self.register_buffer("previous_score", torch.zeros(num_classes))
+        self.register_buffer("previous_score", torch.zeros(num_classes, dtype=state_dtype()))
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
         """Multipliers of the normalised violation (d - m) / m, and a rho that has no effect."""

@@ -9,6 +9,7 @@ from cals_mm.functional.margin_penalty import margin_penalty
 from cals_mm.functional.penalty import check_penalty
 from cals_mm.functional.violation import check_margin, margin_violation
 
+from ._wide_buffers import state_dtype
 from .auto_margin import AutoMargin
 from .learned_state import LearnedState
 
@@ -64,7 +65,8 @@ class MarginRule(LearnedState):
         self.lambda_min = lambda_min
         self.lambda_max = lambda_max
         self.lambda_interval = lambda_interval
-        self.register_buffer("multipliers", torch.full((num_classes,), float(lambda_init)))
+        first = torch.full((num_classes,), float(lambda_init), dtype=state_dtype())
+        self.register_buffer("multipliers", first)
 
     @property
     def margin(self) -> float:

@@ -1,0 +1,54 @@
+"""Buffers that keep their digits when a model is cast to half precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["WideBuffers", "state_dtype", "widened"]
+
+
+def state_dtype() -> torch.dtype:
+    """The default dtype of torch, but float32 at least."""
+    return torch.promote_types(torch.get_default_dtype(), torch.float32)
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """The tensor in float32 at least; integers as they are."""
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+class WideBuffers(nn.Module):
+    """A module whose floating buffers stay float32 or wider, like the state of an optimizer.
+
+    Small steps add up over a training: in bfloat16, 512 + 1 is 512. So neither ``half()``,
+    ``bfloat16()`` or ``to(dtype)`` of the model around it nor a default dtype of torch narrows
+    them; they move to other devices like any buffer.
+
+    Example:
+        >>> state = WideBuffers()
+        >>> state.register_buffer("value", torch.tensor(1.0))
+        >>> nn.Sequential(state).half()[0].value.dtype
+        torch.float32
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, old in before.items():
+            new = self._buffers[name]
+            if old is not None and new is not None and widened(new) is not new:
+                self._buffers[name] = widened(old).to(new.device)
+        return self
+
+    def widen_(self) -> None:
+        """Widen buffers that something has narrowed in place, as FSDP does."""
+        for module in self.modules():
+            for name, buffer in module._buffers.items():
+                if buffer is not None and isinstance(module, WideBuffers):
+                    module._buffers[name] = widened(buffer)
