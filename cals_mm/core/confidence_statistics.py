@@ -58,7 +58,7 @@ class ConfidenceStatistics:
             raise ValueError("the accuracy needs labels: pass target")
         ignored = None if mask is None else -1
         if mask is not None:
-            target = target.masked_fill(~mask, -1)
+            target = target.long().masked_fill(~mask, -1)
         # One bin: of the sums, only those of the fine cells are of use here.
         sums = calibration_statistics(logits, target, num_bins=1, ignore_index=ignored)
         if sums.nonfinite:

@@ -128,8 +128,11 @@ class LearnedState(WideBuffers):
             given = {key.removeprefix(prefix): tuple(state_dict[key].shape) for key in keys}
             self.misfit = _difference(given, {key: tuple(v.shape) for key, v in own.items()})
         if self.misfit:
-            *_, errors = lists
-            errors.append(f"{prefix.rstrip('.')} stays as it is: {self.misfit}")
+            missing, unexpected, errors = lists
+            missing += [prefix + key for key in own if key not in given]
+            unexpected += [prefix + key for key in given if key not in own]
+            if own.keys() == given.keys():
+                errors.append(f"{prefix.rstrip('.')} stays as it is: {self.misfit}")
             for key in keys:
                 del state_dict[key]
             # The parts of this module shall find nothing amiss, and change nothing.

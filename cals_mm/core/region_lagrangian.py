@@ -29,6 +29,7 @@ def region_masks(target: Tensor, size: int = 3, mask: Tensor | None = None) -> t
     Returns:
         Two bool tensors of the shape of ``target``.
     """
+    target = target.long()
     if mask is None:
         boundary = boundary_pixels(target, size, None)
         return ~boundary, boundary
