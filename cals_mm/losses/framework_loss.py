@@ -64,10 +64,11 @@ class FrameworkLoss(nn.Module):
 
         Args:
             logits: (N, K) or (N, K, H, W) floating.
-            target: Labels (N,), (N, H, W) int64, or class probabilities of the logits' shape
-                where the loss is defined for them.
+            target: Labels (N,), (N, H, W) of any integer dtype, or class probabilities of the
+                logits' shape where the loss is defined for them.
             weight: Weights of the samples, of the labels' shape.
-            avg_factor: Divisor of the sum over samples, instead of the number of valid ones.
+            avg_factor: Divisor of the sum over samples, instead of the number of valid ones. With
+                class weights, the number of all samples stands for the weighted mean.
             reduction_override: 'mean' or None; 'none' gives the loss of each sample, by which
                 pixel samplers choose the hard ones.
             ignore_index: The head's ignored label, in place of the constructor's.
@@ -88,17 +89,28 @@ class FrameworkLoss(nn.Module):
                 f"reduction_override={reduction_override!r}: {type(self).__name__} has 'mean', "
                 "and 'none' for pixel samplers"
             )
+        if not target.is_floating_point():
+            target = target.long()
         given = {"weight": weight, "avg_factor": avg_factor, "ignore_index": ignore_index}
         call = LossCall(
             logits,
             target,
             weight,
-            avg_factor,
+            None if self._asks_for_the_mean(avg_factor, logits) else avg_factor,
             self.ignore_index if ignore_index is None else ignore_index,
             {key: value for key, value in given.items() if value is not None} | extra,
         )
         loss = self.each_loss(call) if reduction_override == "none" else self.mean_loss(call)
         return loss if self.loss_weight == 1 else self.loss_weight * loss
+
+    def _asks_for_the_mean(self, avg_factor: float | Tensor | None, logits: Tensor) -> bool:
+        """Whether a divisor is but the number of samples, where a weighted mean has another.
+
+        mmpretrain's heads always pass it.
+        """
+        if getattr(self, "class_weight", None) is None or not isinstance(avg_factor, (int, float)):
+            return False
+        return logits.ndim > 1 and avg_factor * logits.shape[1] == logits.numel()
 
     @property
     def takes_extra(self) -> bool:

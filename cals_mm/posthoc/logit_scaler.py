@@ -175,7 +175,7 @@ def _valid_rows(
         logits = logits.cpu()
     num_classes = logits.shape[1]
     rows = logits.movedim(1, -1).flatten(0, -2)
-    labels = target.to(logits.device).reshape(-1)
+    labels = target.to(logits.device).reshape(-1).long()
     valid = torch.ones_like(labels, dtype=torch.bool)
     if ignore_index is not None:
         valid &= labels != ignore_index
