@@ -1,6 +1,7 @@
 """What mmsegmentation and mmpretrain each do in their own way, told once."""
 
-from .logits import FIELD, keep_logits, logits_and_target
+from .keep_logits import keep_logits
+from .logits import FIELD, logits_and_target
 from .models import ignored_label, unwrap
 from .sampling import is_repeated
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from mmengine.dist import get_dist_info
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-__all__ = ["is_repeated"]
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import get_dist_info
+from torch.utils.data import DataLoader, DistributedSampler
+
+__all__ = ["SampleCounter", "is_repeated", "loaders_of"]
 
 
 def is_repeated(number: int, size: int) -> bool:
@@ -12,15 +17,83 @@ def is_repeated(number: int, size: int) -> bool:
 
     MMEngine's ``DefaultSampler`` deals samples out in turn: number p of process r out of R is
     sample p R + r of the data set. With ``round_up`` it goes on from the beginning until all
-    processes have as many.
+    processes have as many. A single process repeats nothing, whatever the sampler.
 
     Args:
         number: How many samples this process has seen before this one.
         size: Length of the data set.
 
     Example:
-        >>> [is_repeated(number, size=3) for number in range(3)]  # one process
-        [False, False, False]
+        >>> [is_repeated(number, size=3) for number in range(4)]  # one process
+        [False, False, False, False]
     """
     rank, world_size = get_dist_info()
-    return bool(number * world_size + rank >= size)
+    return bool(world_size > 1 and number * world_size + rank >= size)
+
+
+def loaders_of(loop: Any) -> list[DataLoader]:
+    """The data loaders that a loop holds, each once."""
+    found: dict[int, DataLoader] = {}
+
+    def collect(value: Any) -> None:
+        if isinstance(value, DataLoader):
+            found[id(value)] = value
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                collect(item)
+        elif isinstance(value, dict):
+            collect(list(value.values()))
+
+    collect(vars(loop))
+    return list(found.values())
+
+
+class SampleCounter:
+    """Tell which samples count while batches come in, from one loader after the other.
+
+    Only samplers that are known to repeat samples have some left out, so none is lost to another
+    sampler.
+
+    Args:
+        loaders: The loaders in the order of their batches.
+    """
+
+    def __init__(self, loaders: Sequence[DataLoader]) -> None:
+        self._loaders = list(loaders)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with the first loader again."""
+        self._left: Iterator[DataLoader] = iter(self._loaders)
+        self._next_loader()
+
+    def _next_loader(self) -> None:
+        self._seen, self._batches = 0, 0
+        self._loader: DataLoader | None = next(self._left, None)
+
+    def counts(self, size: int) -> list[bool]:
+        """Whether each of the ``size`` samples of the next batch counts."""
+        if self._loader is None or not _fills_up(self._loader):
+            result = [True] * size
+        else:
+            total = len(self._loader.dataset)  # type: ignore[arg-type]
+            result = [not is_repeated(self._seen + k, total) for k in range(size)]
+        self._seen += size
+        self._batches += 1
+        if self._loader is not None and self._batches == _length(self._loader):
+            self._next_loader()
+        return result
+
+
+def _fills_up(loader: DataLoader) -> bool:
+    sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    if isinstance(sampler, DistributedSampler):
+        return not sampler.drop_last
+    return isinstance(sampler, DefaultSampler) and sampler.round_up
+
+
+def _length(loader: DataLoader) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:  # the data set does not say how long it is
+        return None

@@ -3,7 +3,7 @@ import torch
 from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
 
-from cals_mm.frameworks.logits import keep_logits, logits_and_target
+from cals_mm.frameworks import keep_logits, logits_and_target
 
 
 def segmentation_sample(**fields) -> BaseDataElement:
