@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import nn
 
 from cals_mm.losses import StatefulLoss
 
-__all__ = ["locate_loss"]
+__all__ = ["Located", "LossNotFoundError", "locate_loss"]
 
 _NOT_FOUND = {
     "CALSMultiplierHook": "CALSMultiplierHook found no CALSLoss in the model: set the decode "
@@ -18,10 +20,24 @@ _NOT_FOUND = {
 }
 
 
+class LossNotFoundError(ValueError):
+    """The model has no loss of the kind that the hook drives, or none of that name."""
+
+
+class Located(NamedTuple):
+    """A loss in a model."""
+
+    loss: StatefulLoss
+    ignore_index: int | None
+    """Label that its head ignores; None where ignored pixels are constrained too."""
+    name: str
+    """Its name in the model."""
+
+
 def locate_loss(
     model: nn.Module, name: str | None = None, hook: str = "CALSMultiplierHook"
-) -> tuple[StatefulLoss, int | None]:
-    """The model's loss that a hook drives, and the label that its head ignores.
+) -> Located:
+    """The model's loss that a hook drives.
 
     Args:
         model: The model, unwrapped.
@@ -29,10 +45,11 @@ def locate_loss(
         hook: Name of the hook's class.
 
     Returns:
-        The loss, and the ignored label; None where ignored pixels are constrained too.
+        The loss, the label that counts for nothing, and the name.
 
     Raises:
-        ValueError: If there is no such loss, or more than one and no name.
+        LossNotFoundError: If there is no such loss.
+        ValueError: If there are several and no name, or only losses that another hook drives.
     """
     found = {
         key: module for key, module in model.named_modules() if isinstance(module, StatefulLoss)
@@ -46,7 +63,7 @@ def locate_loss(
             f"dict(type='{other.driven_by}') in custom_hooks"
         )
     if not losses:
-        raise ValueError(_NOT_FOUND[hook])
+        raise LossNotFoundError(_NOT_FOUND[hook])
     if name is None and len(losses) > 1:
         raise ValueError(
             f"the model has {len(losses)} {kinds} modules ({', '.join(losses)}): say which one "
@@ -55,14 +72,14 @@ def locate_loss(
     if name is None:
         name = next(iter(losses))
     if name not in losses:
-        raise ValueError(f"module={name!r} is no {kinds}; there is: {', '.join(losses)}")
+        raise LossNotFoundError(f"module={name!r} is no {kinds}; there is: {', '.join(losses)}")
     loss = losses[name]
     if loss.ignore_index is None:
-        return loss, None
+        return Located(loss, None, name)
     # The head that owns the loss passes its own ignore_index, as mmsegmentation's do.
     for depth in range(name.count("."), -1, -1):
         owner = model.get_submodule(".".join(name.split(".")[:depth]))
         ignored = getattr(owner, "ignore_index", None)
         if isinstance(ignored, int):
-            return loss, ignored
-    return loss, loss.ignore_index
+            return Located(loss, ignored, name)
+    return Located(loss, loss.ignore_index, name)

@@ -9,6 +9,8 @@ from typing import Any
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
+from cals_mm.frameworks.sampling import loaders_of
+
 __all__ = ["shared_files"]
 
 
@@ -21,7 +23,8 @@ def shared_files(runner: Runner) -> int:
     if runner._test_dataloader is None:
         return 0
     try:
-        return len(set(_files(runner.val_dataloader.dataset)) & set(_files(_test_set(runner))))
+        held_out = [file for one in loaders_of(runner.val_loop) for file in _files(one.dataset)]
+        return len(set(held_out) & set(_files(_test_set(runner))))
     except Exception as error:
         # Data sets of any project raise anything for a folder, a list or a package that is not
         # there; what is wrong with the test set is said when it is tested on.

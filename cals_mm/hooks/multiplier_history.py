@@ -36,6 +36,8 @@ class MultiplierHistory:
     def append(self, runner: Runner, loss: StatefulLoss) -> None:
         """Note the values after an update, log them as scalars and in one line of text."""
         curves = {name: value.detach().cpu().clone() for name, value in loss.state.curves().items()}
+        if any(self._curves.get(name, [v])[-1].shape != v.shape for name, v in curves.items()):
+            self._steps, self._curves = [], {}  # of a loss that was exchanged for another kind
         self._steps.append(runner.iter)
         # A run resumed with other options may gain or lose a curve: its gap is NaN.
         for name in self._curves | curves:

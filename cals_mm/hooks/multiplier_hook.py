@@ -8,15 +8,16 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, get_rank
+from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from cals_mm.core import NonFiniteLogitsError, ValidationStatistics
-from cals_mm.frameworks import is_repeated, keep_logits, logits_and_target, unwrap
+from cals_mm.frameworks import keep_logits, logits_and_target, unwrap
+from cals_mm.frameworks.sampling import SampleCounter, loaders_of
 
 from ._following import FollowingHook
-from ._locate import locate_loss
-from ._resume import MARKER, validation_missed
+from ._schedule import MARKER, few_updates, validation_missed
 from ._splits import shared_files
 
 __all__ = ["CALSMultiplierHook"]
@@ -38,6 +39,8 @@ class CALSMultiplierHook(FollowingHook):
         on_nonfinite: 'error' stops the run when validation logits hold NaN or Inf, 'keep' logs it
             and leaves the multipliers as they are.
         draw: Draw the curves of the multipliers at the end of training.
+        load_state: Take over multipliers and all else that is learned from the checkpoint of
+            ``load_from``. Otherwise only a resumed run does, and a new one begins anew.
 
     Raises:
         ValueError: For a bad argument; and at the start of training for a model without such a
@@ -51,21 +54,28 @@ class CALSMultiplierHook(FollowingHook):
         allow_test_data: bool = False,
         on_nonfinite: str = "error",
         draw: bool = True,
+        load_state: bool = False,
     ) -> None:
         if on_nonfinite not in ("error", "keep"):
             raise ValueError(f"on_nonfinite must be 'error' or 'keep', got {on_nonfinite!r}")
-        super().__init__(module, draw)
+        super().__init__(module, draw, load_state)
         self.allow_test_data = allow_test_data
         self.on_nonfinite = on_nonfinite
-        self._ignore_index: int | None = None
         self._statistics: ValidationStatistics | None = None
-        self._seen = 0
+        self._counter = SampleCounter([])
         self._nonfinite: str | None = None
+        self._over = False
+        self._missed = False
         self._stack = ExitStack()
+
+    def before_run(self, runner: Runner) -> None:
+        """Have word when the validation loop has seen its last batch."""
+        if not any(isinstance(hook, _EndOfPass) for hook in runner.hooks):
+            runner.register_hook(_EndOfPass(), "VERY_HIGH")
 
     def before_train(self, runner: Runner) -> None:
         """Find the loss and refuse set-ups that would learn nothing, or from the test set."""
-        loss, self._ignore_index = locate_loss(unwrap(runner.model), self.module)
+        super().before_train(runner)
         if runner.val_loop is None:
             raise ValueError(
                 "CALSMultiplierHook needs validation: set val_dataloader, val_cfg and "
@@ -78,21 +88,42 @@ class CALSMultiplierHook(FollowingHook):
                 "make the test results optimistic: hold out a part of the training set as "
                 "val_dataloader, or accept it with CALSMultiplierHook(allow_test_data=True)"
             )
-        loss.updated_by_hook = True
-        self._loss = loss
+        self._counter = SampleCounter(loaders_of(runner.val_loop))
+        self._missed = validation_missed(runner)
+        state = None if self._loss is None else self._loss.state
+        done = int(state.num_updates) + self._missed if state is not None else 0
+        warning = few_updates(runner, done, "multipliers" if state is None else state.learned)
+        if warning:
+            runner.logger.warning(warning)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Validate first, where the checkpoint was written before its step's validation."""
-        if validation_missed(runner):
+        before = self._loss
+        super().before_train_epoch(runner)
+        missed, self._missed = self._missed, False
+        # What a loss has missed matters only while it is the one that is trained.
+        if missed and self._loss is before:
             runner.logger.info("Validating the resumed step, whose checkpoint was written before")
             runner.val_loop.run()
 
     def before_val(self, runner: Runner) -> None:
         """Freeze the state of the loss, before an EMA swaps its own in."""
-        if self._loss is None:
+        if not self._training:
             return  # validation outside training
+        self._follow(runner)
+        if self._loss is None:
+            return
         self._statistics = self._loss.state.start_dual_epoch()
+        self._start_pass()
         self._stack.enter_context(keep_logits(unwrap(runner.model)))
+
+    def _start_pass(self) -> None:
+        self._counter.restart()
+        self._nonfinite, self._over = None, False
+
+    def end_pass(self) -> None:
+        """Begin again at the next batch: an EMA hook validates the original weights as well."""
+        self._over = True
 
     def after_val_iter(
         self,
@@ -102,20 +133,22 @@ class CALSMultiplierHook(FollowingHook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         """Add the samples of a batch."""
-        if self._statistics is None:
+        if self._statistics is None or self._found is None:
             return
-        if batch_idx == 0:  # again, where an EMA hook validates the original weights as well
+        if self._over:
             self._statistics.reset_()
-            self._seen, self._nonfinite = 0, None
-        size = len(runner.val_dataloader.dataset)
-        samples = []
-        for sample in outputs or ():
-            if not is_repeated(self._seen, size):
-                samples.append(logits_and_target(sample))
-            self._seen += 1
+            self._start_pass()
+        outputs = outputs or ()
+        counts = self._counter.counts(len(outputs))
+        samples = [
+            logits_and_target(sample)
+            for sample, counted in zip(outputs, counts, strict=True)
+            if counted
+        ]
+        ignored = self._found.ignore_index
         try:
             for logits, target in _batches(samples):
-                mask = None if self._ignore_index is None else target != self._ignore_index
+                mask = None if ignored is None else target != ignored
                 self._statistics.update(logits, mask, target)
         except NonFiniteLogitsError as error:
             if self._nonfinite is None:
@@ -145,8 +178,23 @@ class CALSMultiplierHook(FollowingHook):
 
     def after_train(self, runner: Runner) -> None:
         """Make up for the last validation, if that was the missed one, and draw the curves."""
-        self.before_train_epoch(runner)
+        if self._missed:
+            self.before_train_epoch(runner)
         super().after_train(runner)
+
+
+class _EndOfPass(Hook):
+    """Tell :class:`CALSMultiplierHook` that the validation loop has seen its last batch.
+
+    Before any other hook, for one of them may let the model see the batches once more.
+    """
+
+    priority = "VERY_HIGH"
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        for hook in runner.hooks:
+            if isinstance(hook, CALSMultiplierHook):
+                hook.end_pass()
 
 
 def _batches(

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from mmengine.dist import get_dist_info
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from cals_mm.core import SampleStatistics
-from cals_mm.frameworks import unwrap
+from cals_mm.frameworks.sampling import SampleCounter
 from cals_mm.losses import SampleCALSLoss
 
 from ._following import FollowingHook
-from ._locate import locate_loss
 
 __all__ = ["SampleMultiplierHook"]
 
@@ -31,6 +29,8 @@ class SampleMultiplierHook(FollowingHook):
     Args:
         module: Name of the loss in the model, where there are several.
         draw: Draw the curves at the end of training.
+        load_state: Take over the multipliers in the checkpoint of ``load_from``. Otherwise only a
+            resumed run does, and a new one begins anew.
 
     Raises:
         ValueError: At the start of training for a model without such a loss or with several, a
@@ -38,60 +38,72 @@ class SampleMultiplierHook(FollowingHook):
             first iteration, if the batches do not hold the samples' numbers.
     """
 
-    def __init__(self, module: str | None = None, draw: bool = True) -> None:
-        super().__init__(module, draw)
+    def __init__(
+        self, module: str | None = None, draw: bool = True, load_state: bool = False
+    ) -> None:
+        super().__init__(module, draw, load_state)
         self._statistics: SampleStatistics | None = None
-        self._seen = 0
+        self._counter = SampleCounter([])
 
     def before_train(self, runner: Runner) -> None:
         """Find the loss and refuse set-ups that it cannot learn in."""
-        loss, _ = locate_loss(unwrap(runner.model), self.module, "SampleMultiplierHook")
+        super().before_train(runner)
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
                 f"SampleMultiplierHook needs epochs, but train_cfg is a "
                 f"{type(runner.train_loop).__name__}: use dict(by_epoch=True, max_epochs=...)"
             )
-        sample_loss = cast(SampleCALSLoss, loss)
-        size = _numbered_size(runner.train_dataloader.dataset)
-        if sample_loss.lagrangian.num_samples != size:
-            raise ValueError(
-                f"num_samples is {sample_loss.lagrangian.num_samples}, but the training set has "
-                f"{size} samples: set num_samples={size} in the SampleCALSLoss"
-            )
-        loss.updated_by_hook = True
-        self._loss = loss
+        if self._sample_loss is not None:
+            self._check_size(runner, self._sample_loss)
+        self._counter = SampleCounter([runner.train_dataloader])
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Begin with no sample."""
-        self._statistics, self._seen = self._sample_loss.state.start_dual_epoch(), 0
+        super().before_train_epoch(runner)
+        self._counter.restart()
+        self._statistics = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Tell the loss which samples come."""
+        super().before_train_iter(runner, batch_idx, data_batch)
+        loss = self._sample_loss
+        if loss is None:
+            return
+        if self._statistics is None or self._statistics.lagrangian is not loss.state:
+            self._check_size(runner, loss)
+            self._statistics = loss.state.start_dual_epoch()
         numbers = _sample_numbers(data_batch)
-        rank, world_size = get_dist_info()
-        size = len(runner.train_dataloader.dataset)
-        # The sampler fills up the last round with samples that were there before.
-        counts = [(self._seen + i) * world_size + rank < size for i in range(len(numbers))]
-        self._seen += len(numbers)
-        self._sample_loss.start_batch(numbers, self._statistics, counts)
+        counts = self._counter.counts(len(numbers))
+        loss.start_batch(numbers, self._statistics, counts)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Log the parts of the loss."""
-        self._sample_loss.end_batch()
+        if self._sample_loss is not None:
+            self._sample_loss.end_batch()
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Update the state of the loss, equally on all processes."""
         statistics, self._statistics = self._statistics, None
-        assert statistics is not None
-        self._sample_loss.state.step_(statistics.all_reduce_())
-        self.history.append(runner, self._sample_loss)
+        loss = self._sample_loss
+        if statistics is not None and loss is not None:
+            loss.state.step_(statistics.all_reduce_())
+            self.history.append(runner, loss)
+
+    @staticmethod
+    def _check_size(runner: Runner, loss: SampleCALSLoss) -> None:
+        size = _numbered_size(runner.train_dataloader.dataset)
+        if loss.lagrangian.num_samples != size:
+            raise ValueError(
+                f"num_samples is {loss.lagrangian.num_samples}, but the training set has "
+                f"{size} samples: set num_samples={size} in the SampleCALSLoss"
+            )
 
     @property
-    def _sample_loss(self) -> SampleCALSLoss:
-        return cast(SampleCALSLoss, self._loss)
+    def _sample_loss(self) -> SampleCALSLoss | None:
+        return cast("SampleCALSLoss | None", self._loss)
 
 
 def _numbered_size(dataset: Any) -> int:

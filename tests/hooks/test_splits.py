@@ -8,6 +8,7 @@ import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
+from torch.utils.data import DataLoader
 
 from cals_mm.hooks._splits import shared_files
 from tests.tiny import tiny_config, train
@@ -62,7 +63,7 @@ def test_a_test_set_that_is_not_there_counts_as_different(tmp_path: Path, kind: 
     with DefaultScope.overwrite_default_scope("mmseg"):
         val = DATASETS.build(tiny_config(tmp_path).val_dataloader.dataset.to_dict())
         runner = SimpleNamespace(
-            val_dataloader=SimpleNamespace(dataset=val),
+            val_loop=SimpleNamespace(dataloader=DataLoader(val)),
             _test_dataloader=dict(dataset=dataset),
             logger=SimpleNamespace(warning=warnings.append),
         )

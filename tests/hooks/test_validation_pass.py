@@ -1,0 +1,147 @@
+"""The multipliers are learned from every sample of a validation, and from each once."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATA_SAMPLERS, LOOPS
+from mmengine.runner import Runner, ValLoop
+from torch.utils.data import DataLoader, DistributedSampler, Sampler, SequentialSampler
+
+from cals_mm.core import AugmentedLagrangian
+from cals_mm.frameworks import sampling
+from cals_mm.frameworks.sampling import SampleCounter, loaders_of
+from tests.tiny import CLASSES, MARGIN, make_images, tiny_config, train
+
+
+@LOOPS.register_module()
+class LoadersLoop(ValLoop):
+    """One validation over several loaders; numbers batches anew in each, or through."""
+
+    def __init__(self, runner, dataloader, evaluator, fp16=False, more=(), through=False) -> None:
+        super().__init__(runner, dataloader, evaluator, fp16)
+        self.loaders = [self.dataloader, *(runner.build_dataloader(one) for one in more)]
+        self.through = through
+
+    def run(self) -> dict:
+        self.runner.call_hook("before_val")
+        self.runner.call_hook("before_val_epoch")
+        self.runner.model.eval()
+        number = 0
+        for loader in self.loaders:
+            number = number if self.through else 0
+            for batch in loader:
+                self.run_iter(number, batch)
+                number += 1
+        metrics = self.evaluator.evaluate(sum(len(loader.dataset) for loader in self.loaders))
+        self.runner.call_hook("after_val_epoch", metrics=metrics)
+        self.runner.call_hook("after_val")
+        return metrics
+
+
+@DATA_SAMPLERS.register_module()
+class TwiceSampler(Sampler):
+    """Every sample twice, from the last to the first."""
+
+    def __init__(self, dataset, seed: int | None = None) -> None:
+        self.size = len(dataset)
+
+    def __iter__(self):
+        return iter([*reversed(range(self.size))] * 2)
+
+    def __len__(self) -> int:
+        return 2 * self.size
+
+
+@torch.no_grad()
+def assert_by_hand(runner: Runner, loaders: list) -> None:
+    """The multipliers are those of one dual step from the samples of these loaders."""
+    lagrangian = AugmentedLagrangian(len(CLASSES), margin=MARGIN, rho_interval=2)
+    statistics = lagrangian.start_dual_epoch()
+    runner.model.eval()
+    for loader in loaders:
+        for batch in loader:
+            for sample in runner.model.val_step(batch):
+                mask = sample.gt_sem_seg.data != 255
+                statistics.update(sample.seg_logits.data[None], mask)
+    lagrangian.step_(statistics)
+    learned = runner.model.decode_head.loss_decode.state
+    assert (lagrangian.multipliers > 1e-3).any() and int(learned.num_updates) == 1
+    torch.testing.assert_close(learned.multipliers, lagrangian.multipliers, rtol=1e-6, atol=0)
+
+
+def second_set(cfg: Config, root: Path) -> dict:
+    make_images(root, "more", 7, seed=5)
+    loader = cfg.val_dataloader.to_dict()
+    loader["dataset"]["data_prefix"] = dict(img_path="images/more", seg_map_path="labels/more")
+    return loader
+
+
+@pytest.mark.parametrize("through", [False, True])
+@pytest.mark.parametrize("sets", [1, 2])
+def test_several_loaders_are_one_validation(tmp_path: Path, sets: int, through: bool) -> None:
+    cfg = tiny_config(tmp_path, steps=1)
+    more = [second_set(cfg, tmp_path)] * sets
+    cfg.val_cfg = dict(type="LoadersLoop", more=more, through=through)
+    runner = train(cfg)
+    assert len(runner.val_loop.loaders) == sets + 1
+    assert_by_hand(runner, runner.val_loop.loaders)
+
+
+@pytest.mark.parametrize("sampler", [dict(type="TwiceSampler"), dict(type="InfiniteTwice")])
+def test_another_sampler_loses_no_sample(tmp_path: Path, sampler: dict) -> None:
+    if sampler["type"] == "InfiniteTwice":
+        sampler = dict(type="DefaultSampler", shuffle=True, round_up=False)
+    cfg = tiny_config(tmp_path, steps=1)
+    cfg.val_dataloader.sampler = sampler
+    runner = train(cfg)
+    assert_by_hand(runner, [runner.val_dataloader])
+
+
+# --- in several processes ---------------------------------------------------------------------
+
+
+class Ten:
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def counted(monkeypatch, loaders: list[list[DataLoader]]) -> list[int]:
+    """What three processes count, for each process a list of its loaders."""
+    found = []
+    for rank in range(3):
+        monkeypatch.setattr(sampling, "get_dist_info", lambda rank=rank: (rank, 3))
+        counter = SampleCounter(loaders[rank])
+        for loader in loaders[rank]:
+            for batch in loader:
+                counts = counter.counts(len(batch))
+                found += [int(x) for x, counts_ in zip(batch, counts) if counts_]
+    return sorted(found)
+
+
+def padded(rank: int) -> DataLoader:
+    sampler = DistributedSampler(Ten(), num_replicas=3, rank=rank, shuffle=False)
+    return DataLoader(Ten(), batch_size=3, sampler=sampler)
+
+
+def test_samplers_that_fill_up(monkeypatch) -> None:
+    once = list(range(10))
+    assert counted(monkeypatch, [[padded(rank)] for rank in range(3)]) == once
+    twice = sorted(2 * once)
+    assert counted(monkeypatch, [[padded(rank), padded(rank)] for rank in range(3)]) == twice
+
+
+def test_samplers_that_nobody_knows(monkeypatch) -> None:
+    loaders = [[DataLoader(Ten(), batch_size=4, sampler=SequentialSampler(Ten()))]] * 3
+    assert counted(monkeypatch, loaders) == sorted(3 * list(range(10)))
+
+
+def test_the_loaders_of_a_loop() -> None:
+    one, two = padded(0), padded(1)
+    loop = SimpleNamespace(dataloader=one, more=dict(a=[two, one]), runner=object())
+    assert loaders_of(loop) == [one, two]
