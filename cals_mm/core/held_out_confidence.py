@@ -59,6 +59,7 @@ class AutoMarginStatistics(DualStatistics):
         """Add a batch, as :meth:`DualStatistics.update`, with its labels (N, ...) int64."""
         if target is None:
             raise ValueError("an automatic margin needs the labels: pass target to update")
+        target = target.long()
         super().update(logits, mask, target)
         valid = (target >= 0) & (target < logits.shape[1])
         if mask is not None:

@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from cals_mm.core import AdaptiveMargin, AugmentedLagrangian, HeuristicRule, RegionLagrangian
+from cals_mm.core import AugmentedLagrangian, AutoMargin, HeuristicRule, RegionLagrangian
 
 
 def moved(state):
@@ -26,19 +26,19 @@ def assert_equal(left, right):
 
 MISFITS = {
     "other classes": (
-        lambda: AugmentedLagrangian(3, AdaptiveMargin()),
-        lambda: AugmentedLagrangian(4, AdaptiveMargin()),
+        lambda: AugmentedLagrangian(3, AutoMargin()),
+        lambda: AugmentedLagrangian(4, AutoMargin()),
         r"multipliers has shape \(3,\), this one \(4,\)",
     ),
     "a margin that moves": (
         lambda: AugmentedLagrangian(3),
-        lambda: AugmentedLagrangian(3, AdaptiveMargin()),
-        "has no adaptive_margin.margin",
+        lambda: AugmentedLagrangian(3, AutoMargin()),
+        "has no auto_margin.accuracy",
     ),
     "a margin that moved": (
-        lambda: AugmentedLagrangian(3, AdaptiveMargin()),
+        lambda: AugmentedLagrangian(3, AutoMargin()),
         lambda: AugmentedLagrangian(3),
-        "has adaptive_margin.margin beside",
+        "has auto_margin.accuracy beside",
     ),
     "another rule": (lambda: HeuristicRule(3), lambda: AugmentedLagrangian(3), "previous_score"),
     "other classes of regions": (
@@ -67,8 +67,8 @@ def test_what_does_not_fit_is_left_out_whole(kind, prefix):
 
 def test_what_fits_is_taken_and_can_be_left_again():
     old, new = (
-        moved(AugmentedLagrangian(3, AdaptiveMargin())),
-        AugmentedLagrangian(3, AdaptiveMargin(5.0)),
+        moved(AugmentedLagrangian(3, AutoMargin())),
+        AugmentedLagrangian(3, AutoMargin(5.0)),
     )
     first = copied(new)
     assert not new.loaded

@@ -9,7 +9,7 @@ from cals_mm.core import RegionLagrangian
 
 STATES = {
     "CALS": lambda: CALSLoss(2, margin=10.0),
-    "adaptive margin": lambda: CALSLoss(2, adaptive_margin={}),
+    "auto margin": lambda: CALSLoss(2, margin="auto"),
     "heuristic": lambda: CALSLoss(2, rule="heuristic"),
     "regions": lambda: RegionLagrangian(2),
     "focus": lambda: AdaFocalLoss(),
@@ -92,6 +92,6 @@ def test_a_large_violation_does_not_overflow():
 
 
 def test_buffers_move_and_are_made_real():
-    loss = CALSLoss(2, adaptive_margin={})
+    loss = CALSLoss(2, margin="auto")
     assert loss.to("meta").state.multipliers.device.type == "meta"
     assert loss.to_empty(device="cpu").half().state.rho.dtype == torch.float32

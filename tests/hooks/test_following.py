@@ -55,8 +55,7 @@ def log_of(cfg: Config) -> str:
 
 
 def segmentation(root: Path, steps: int, **changes: Any) -> Config:
-    adaptive = dict(margin_min=0.001)
-    cfg = tiny_config(root, steps=steps, model__decode_head__loss_decode__adaptive_margin=adaptive)
+    cfg = tiny_config(root, steps=steps, model__decode_head__loss_decode__margin="auto")
     cfg.merge_from_dict({key.replace("__", "."): value for key, value in changes.items()})
     cfg.custom_hooks.append(dict(type="PeekHook"))
     cfg.log_level = "INFO"
@@ -77,12 +76,11 @@ def fresh_of(cfg: Config) -> dict[str, torch.Tensor]:
 
 NEW_RUNS: dict[str, dict] = {
     "as it was": {},
-    "another margin": dict(model__decode_head__loss_decode__margin=7.0),
-    "a fixed margin": dict(model__decode_head__loss_decode__adaptive_margin=None),
+    "a fixed margin": dict(model__decode_head__loss_decode__margin=7.0),
     "heuristic": dict(
         model__decode_head__loss_decode__rule="heuristic",
         model__decode_head__loss_decode__rho_interval=10,
-        model__decode_head__loss_decode__adaptive_margin=None,
+        model__decode_head__loss_decode__margin=7.0,
     ),
 }
 

@@ -72,9 +72,7 @@ CALLS = {
         cals_mm.CALSLoss(K, ignore_index=None).eval()(MAPS, target.clamp(max=K - 1))
     ],
     "AugmentedLagrangian": statistics_call(lambda: core.AugmentedLagrangian(K)),
-    "AdaptiveMargin": statistics_call(
-        lambda: core.AugmentedLagrangian(K, core.AdaptiveMargin(10.0))
-    ),
+    "AutoMargin": statistics_call(lambda: core.AugmentedLagrangian(K, core.AutoMargin(10.0))),
     "RegionLagrangian": statistics_call(lambda: RegionLagrangian(K)),
     "AdaptiveFocus": statistics_call(core.AdaptiveFocus),
     "TemperatureScaler": scaler_call(core.TemperatureScaler),
