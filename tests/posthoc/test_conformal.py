@@ -56,6 +56,18 @@ def test_scores_are_those_of_the_papers(score):
         assert row == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("score", ["aps", "raps"])
+def test_sets_that_are_not_randomised_are_the_smallest_that_reach_the_threshold(score):
+    logits, target = known_model(400, seed=5)
+    sets = PredictionSets(0.9, score, rank_penalty=0).fit(logits, target)
+    found, p = sets(logits), logits.softmax(1)
+    assert found.gather(1, logits.argmax(1, keepdim=True)).all()
+    for row, chances in zip(found, p):
+        inside = chances[row].sum()
+        assert row.all() or inside >= sets.threshold
+        assert row.sum() == 1 or inside - chances[row].min() <= sets.threshold + 1e-12
+
+
 @pytest.mark.parametrize(
     ("score", "per_class", "randomised"),
     [

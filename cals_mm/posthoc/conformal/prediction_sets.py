@@ -32,9 +32,10 @@ class PredictionSets:
     as else of all.
 
     A set may be empty where no class fits, or hold all classes: always, where there are fewer
-    than coverage / (1 - coverage) samples to fit to. Scores with u = 1 make the sets the same at
-    each call. With ``randomised`` u is drawn anew for every sample, which makes the sets of
-    ``'aps'`` and ``'raps'`` smaller, and the bounds are the same.
+    than coverage / (1 - coverage) samples to fit to. Those of ``'aps'`` and ``'raps'`` with u = 0
+    are never empty and the same at each call, but many scores are 0: where the most probable
+    class alone is right more often than ``coverage``, they cover as much. With ``randomised`` u
+    is drawn anew for every sample, at each call, and no two scores are equal.
 
     Args:
         coverage: Probability, in (0, 1).

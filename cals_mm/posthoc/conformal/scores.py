@@ -39,7 +39,8 @@ def conformal_scores(
         rank_penalty: Weight of the rank, for ``'raps'``.
         free_ranks: Ranks without a penalty, for ``'raps'``.
         probabilities: ``logits`` holds probabilities.
-        uniform: The u of each sample, (N,) in [0, 1], for ``'aps'`` and ``'raps'``; None: u = 1.
+        uniform: The u of each sample, (N,) in [0, 1], for ``'aps'`` and ``'raps'``; None: u = 0,
+            so that a set is the smallest one whose probabilities reach the threshold.
 
     Returns:
         (N, K) float64.
@@ -59,7 +60,7 @@ def conformal_scores(
         >>> conformal_scores(p, "lac", probabilities=True)
         tensor([[0.4000, 0.9000, 0.7000]], dtype=torch.float64)
         >>> conformal_scores(p, "aps", probabilities=True)
-        tensor([[0.6000, 1.0000, 0.9000]], dtype=torch.float64)
+        tensor([[0.0000, 0.9000, 0.6000]], dtype=torch.float64)
     """
     if score not in get_args(Score):
         raise ValueError(f"score must be 'lac', 'aps' or 'raps', got {score!r}")
@@ -79,8 +80,9 @@ def conformal_scores(
     if score == "lac":
         return 1 - p
     falling, order = p.sort(dim=1, descending=True, stable=True)
-    share = torch.ones_like(p[:, 0]) if uniform is None else uniform.to(p)
-    scores = falling.cumsum(1) - (1 - share[:, None]) * falling
+    before = falling.cumsum(1) - falling
+    before[:, 0] = 0  # but for rounding it is
+    scores = before if uniform is None else before + uniform.to(p)[:, None] * falling
     if score == "raps":
         ranks = torch.arange(1, p.shape[1] + 1, device=p.device, dtype=p.dtype)
         scores = scores + rank_penalty * (ranks - free_ranks).clamp(min=0)
