@@ -5,8 +5,6 @@
 #include "dispatch.h"
 
 static LossKernel *float_loss = loss_float_plain, *double_loss = loss_double_plain;
-static CalibrationKernel *float_calibration = calibration_float_plain;
-static CalibrationKernel *double_calibration = calibration_double_plain;
 static const char *instruction_set = "plain";
 
 #define ADDRESS(name) (void *)(uintptr_t)(name)
@@ -102,6 +100,14 @@ static PyObject *loss(PyObject *module, PyObject *args) {
 
 #include "upsampled_call.h"
 
+PyDoc_STRVAR(shares_threads_doc,
+"shares_threads() -> bool\n\n"
+"Whether torch's threads were found; without them the kernels run on the calling thread.");
+
+static PyObject *shares_threads(PyObject *module, PyObject *unused) {
+    return PyBool_FromLong(find_threads());
+}
+
 PyDoc_STRVAR(variable_doc,
 "variable(name) -> str | None\n\n"
 "os.environ.get(name), in a small part of its time.");
@@ -152,48 +158,7 @@ static PyObject *read_labels(PyObject *module, PyObject *args) {
     return Py_BuildValue("LdL", (long long)count, weight, (long long)bad);
 }
 
-PyDoc_STRVAR(calibration_doc,
-"calibration(start, stop, class_total, class_count, class_probability, *, ...) -> square_total\n\n"
-"Adds up the probabilities of the samples [start, stop) and writes two of each of them.  The\n"
-"fields of `Calibration` in csrc/calibration.h are the keywords.");
-
-static PyObject *calibration(PyObject *module, PyObject *args, PyObject *keywords) {
-    static char *names[] = {
-        "start", "stop", "class_total", "class_count", "class_probability", "wide", "logits",
-        "target", "valid", "confidence", "of_label", "classes", "pixels", "rows", "bins",
-        "first_bin_end", NULL};
-    Calibration work;
-    CalibrationSums sums;
-    long long start, stop, classes, pixels;
-    unsigned long long logits, target, valid, confidence, of_label;
-    unsigned long long class_total, class_count, class_probability;
-    int wide;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, keywords, "LLKKK$pKKKKKLLpid:calibration", names, &start, &stop, &class_total,
-            &class_count, &class_probability, &wide, &logits, &target, &valid, &confidence,
-            &of_label, &classes, &pixels, &work.rows, &work.bins, &work.first_bin_end))
-        return NULL;
-    work.logits = ADDRESS(logits);
-    work.target = ADDRESS(target);
-    work.valid = ADDRESS(valid);
-    work.confidence = ADDRESS(confidence);
-    work.of_label = ADDRESS(of_label);
-    work.classes = classes;
-    work.pixels = pixels;
-    work.farthest = wide ? 708.0 : 87.0;
-    sums.class_total = ADDRESS(class_total);
-    sums.class_count = ADDRESS(class_count);
-    sums.class_probability = ADDRESS(class_probability);
-    sums.square_total = 0;
-    CalibrationKernel *kernel = wide ? double_calibration : float_calibration;
-    int failed;
-    Py_BEGIN_ALLOW_THREADS
-    failed = kernel(&work, start, stop, &sums);
-    Py_END_ALLOW_THREADS
-    if (failed)
-        return PyErr_NoMemory();
-    return PyFloat_FromDouble(sums.square_total);
-}
+#include "calibration_call.h"
 
 static PyMethodDef methods[] = {
     {"loss", loss, METH_VARARGS, loss_doc},
@@ -201,14 +166,13 @@ static PyMethodDef methods[] = {
      calibration_doc},
     {"upsampled", (PyCFunction)(void (*)(void))upsampled, METH_VARARGS | METH_KEYWORDS,
      upsampled_doc},
+    {"shares_threads", shares_threads, METH_NOARGS, shares_threads_doc},
     {"variable", variable, METH_VARARGS, variable_doc},
     {"read_labels", read_labels, METH_VARARGS, read_labels_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static int start_module(PyObject *module) {
-    if (PyModule_AddIntConstant(module, "shares_threads", find_threads()))
-        return -1;
 #if HAS_SETS
     if (has_avx512()) {
         float_loss = loss_float_avx512;

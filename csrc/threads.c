@@ -20,21 +20,32 @@
    Intel's runtimes have it too. */
 typedef void Parallel(Work *work, void *job, unsigned threads, unsigned flags);
 
-static Parallel *parallel;
+static Parallel *_Atomic parallel;
 
 /* A forked child has none of the threads, but the runtime waits for them. */
-static void work_alone(void) { parallel = NULL; }
+static _Atomic int forked;
+
+static void work_alone(void) {
+    parallel = NULL;
+    forked = 1;
+}
 
 int find_threads(void) {
-    /* The name is looked up in the same places as for torch. */
-    if (!parallel && pthread_atfork(NULL, NULL, work_alone) == 0)
-        *(void **)&parallel = dlsym(RTLD_DEFAULT, "GOMP_parallel");
+    static _Atomic int told;
+    if (parallel || forked)
+        return parallel != NULL;
+    /* The name is looked up in the same places as for torch, whenever that was loaded. */
+    Parallel *found;
+    *(void **)&found = dlsym(RTLD_DEFAULT, "GOMP_parallel");
+    if (found && (told++ || pthread_atfork(NULL, NULL, work_alone) == 0))
+        parallel = found;
     return parallel != NULL;
 }
 
 void work_on_threads(Work *work, void *job, int threads) {
-    if (parallel && threads > 1)
-        parallel(work, job, (unsigned)threads, 0);
+    Parallel *known = threads > 1 && find_threads() ? parallel : NULL;
+    if (known)
+        known(work, job, (unsigned)threads, 0);
     else
         work(job);
 }

@@ -30,7 +30,7 @@ static inline int64_t next_tile(Tiles *tiles, int64_t *start, int64_t *stop) {
 
 typedef void Work(void *job);
 
-/* Looks for the OpenMP runtime that torch has loaded, before the first call; whether it is there. */
+/* Whether the OpenMP runtime that torch has loaded is there; looks for it until it is. */
 int find_threads(void);
 
 /* Calls work(job) in this thread and in as many others as make `threads`, if it can, and returns

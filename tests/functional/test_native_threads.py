@@ -50,7 +50,7 @@ def values(
     reason="torch has no OpenMP here, or another one",
 )
 def test_the_threads_of_torch_are_found():
-    assert NATIVE.shares_threads
+    assert NATIVE.shares_threads()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

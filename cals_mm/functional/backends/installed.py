@@ -30,7 +30,9 @@ def has_native() -> bool:
     """Whether the kernels were compiled when the package was installed; says so once if not."""
     if NATIVE is None:
         _warn_without_native()
-    return NATIVE is not None
+        return False
+    _warn_without_threads()
+    return True
 
 
 @torch.compiler.assume_constant_result
@@ -52,6 +54,16 @@ def _warn_without_native() -> None:
         "slower on small batches; install a C compiler and run 'pip install' again to build it",
         stacklevel=2,
     )
+
+
+@lru_cache(maxsize=1)
+def _warn_without_threads() -> None:
+    if torch.get_num_threads() > 1 and not NATIVE.shares_threads():
+        warnings.warn(
+            "torch's OpenMP threads were not found: the compiled kernels of cals_mm run on one "
+            "thread; 'python -m cals_mm' tells more",
+            stacklevel=2,
+        )
 
 
 @lru_cache(maxsize=1)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
 from . import installed
-from .threads import run_tiles
 from .tiles import dense, has_class_rows
 
 __all__ = ["native_probability_sums"]
@@ -42,16 +39,22 @@ def native_probability_sums(
     num_classes = logits.shape[1]
     samples = target.numel()
     confidence, of_label = logits.new_empty(2, samples).unbind()
-    groups = max(1, min(GROUPS, logits.numel() // SMALL, samples))
-    size = -(-samples // groups)
+    size = -(-samples // max(1, min(GROUPS, logits.numel() // SMALL, samples)))
+    groups = -(-samples // size)
     totals = torch.zeros((groups, num_classes), dtype=torch.float64)
     counts = torch.zeros((groups, num_classes, num_bins), dtype=torch.int64)
     probabilities = torch.zeros((groups, num_classes, num_bins), dtype=torch.float64)
-    squares = [0.0] * groups
+    squares = torch.zeros(groups, dtype=torch.float64)
     mask = None if valid is None else valid.contiguous()
-    kernel = partial(
-        installed.NATIVE.calibration,
-        wide=logits.dtype == torch.float64,
+    installed.NATIVE.calibration(
+        torch.get_num_threads(),
+        logits.dtype == torch.float64,
+        samples=samples,
+        size=size,
+        class_totals=totals.data_ptr(),
+        class_counts=counts.data_ptr(),
+        class_probabilities=probabilities.data_ptr(),
+        square_totals=squares.data_ptr(),
         logits=logits.data_ptr(),
         target=target.data_ptr(),
         valid=0 if mask is None else mask.data_ptr(),
@@ -63,15 +66,7 @@ def native_probability_sums(
         bins=num_bins,
         first_bin_end=first_bin_end,
     )
-
-    def worker(group: int) -> None:
-        sums = (totals[group], counts[group], probabilities[group])
-        start, stop = group * size, min((group + 1) * size, samples)
-        squares[group] = kernel(start, max(start, stop), *(part.data_ptr() for part in sums))
-
-    run_tiles(lambda: worker, groups, logits)
     if mask is not None:
         mask = mask.view(-1)
         confidence, of_label = confidence[mask], of_label[mask]
-    square_total = torch.scalar_tensor(sum(squares), dtype=torch.float64)
-    return confidence, of_label, totals.sum(0), square_total, counts.sum(0), probabilities.sum(0)
+    return confidence, of_label, totals.sum(0), squares.sum(), counts.sum(0), probabilities.sum(0)
