@@ -38,6 +38,7 @@ ROOMS = (
     "analysis",
     "benchmark",
     "commands",
+    "__main__",
 )
 # What the text room takes of the data sets: words, no framework.
 NAMES_OF_DATA = ("cals_mm.datasets.missing_data", "cals_mm.datasets.split_names")

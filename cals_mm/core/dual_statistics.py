@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cals_mm.functional._dual import dual_sums
+from cals_mm.functional.penalty import check_penalty
 
 from ._reduce import sum_over_processes_
 from ._wide_buffers import widened
@@ -58,7 +59,7 @@ class DualStatistics:
         self.multipliers = widened(multipliers.detach().clone())
         self.rho = widened(rho.detach().clone())
         self.margin = margin
-        self.penalty = penalty
+        self.penalty = check_penalty(penalty)
         self.lambda_min = lambda_min
         self.lambda_max = lambda_max
         # Metal has no float64; its few sums are kept on the CPU.

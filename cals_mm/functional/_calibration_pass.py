@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ._calibration_bins import NUM_CELLS, CalibrationStatistics, bin_index, cell_index
-from ._calibration_tiles import LogitSums, samples_at, sum_logits
+from ._calibration_tiles import LogitSums, samples_at
+from ._probability_sums import sum_logits
 
 __all__ = ["calibration_statistics"]
 

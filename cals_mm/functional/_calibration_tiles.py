@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ._calibration_bins import bin_index, first_bin_end
-from .backends.installed import has_native
-from .backends.native_calibration import native_probability_sums
+from ._calibration_bins import bin_index
 
-__all__ = ["LogitSums", "samples_at", "sum_logits"]
+__all__ = ["LogitSums", "samples_at", "sum_tile", "tiles_of", "widened"]
 
 _CACHE_ELEMENTS = 1 << 19
 """Elements of a tile on the CPU: a tile and its float64 copy stay in cache."""
@@ -39,44 +37,6 @@ class LogitSums(NamedTuple):
     """Their sums, (K, bins) float64."""
 
 
-def sum_logits(
-    logits: Tensor, target: Tensor, valid: Tensor | None, num_bins: int, probabilities: bool
-) -> LogitSums:
-    """One pass over the logits.
-
-    Args:
-        logits: (N, K) or (N, K, ...) with at least one valid sample.
-        target: Labels (N, ...) in [0, K) where valid.
-        valid: Mask (N, ...) of the samples that count; None: all.
-        num_bins: Number of equal-width bins.
-        probabilities: ``logits`` holds probabilities.
-
-    Returns:
-        Results for all valid samples, in their order.
-    """
-    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-    end = first_bin_end(num_bins, dtype)
-    results: Iterator[LogitSums | None]
-    if logits.is_cpu and not probabilities and has_native():
-        results = (
-            LogitSums(*native_probability_sums(*piece, num_bins, end))
-            for piece in _widened(logits, target, valid, dtype)
-        )
-    else:
-        tiles = _tiles(logits, target, valid)
-        results = (_sum_tile(tile, dtype, num_bins, end, probabilities) for tile in tiles)
-    parts = list(zip(*(result for result in results if result is not None), strict=True))
-    confidence, of_label, *sums = parts
-    return LogitSums(torch.cat(confidence), torch.cat(of_label), *map(_add_up, sums))
-
-
-def _add_up(tensors: Sequence[Tensor]) -> Tensor:
-    total = tensors[0].clone()
-    for tensor in tensors[1:]:
-        total += tensor
-    return total
-
-
 def samples_at(logits: Tensor, positions: Tensor) -> Tensor:
     """Logits (n, K) of the samples at some positions of the flattened target."""
     if logits.ndim == 2:
@@ -86,7 +46,7 @@ def samples_at(logits: Tensor, positions: Tensor) -> Tensor:
     return images[positions.div(size, rounding_mode="floor"), :, positions.remainder(size)]
 
 
-def _widened(
+def widened(
     logits: Tensor, target: Tensor, valid: Tensor | None, dtype: torch.dtype
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """The input as it is, or in the dtype of the arithmetic, a few samples or images at a time."""
@@ -96,14 +56,14 @@ def _widened(
         yield logits[part].to(dtype), target[part], None if valid is None else valid[part]
 
 
-class _Tile(NamedTuple):
+class Tile(NamedTuple):
     scores: Tensor  # (rows, K), or (K, columns)
     target: Tensor
     valid: Tensor | None
     class_dim: int
 
 
-def _tiles(logits: Tensor, target: Tensor, valid: Tensor | None) -> Iterator[_Tile]:
+def tiles_of(logits: Tensor, target: Tensor, valid: Tensor | None) -> Iterator[Tile]:
     """Views of the input: images stay planar, a transposed copy would cost more than the rest."""
     num_classes = logits.shape[1]
     limit = _CACHE_ELEMENTS if logits.device.type == "cpu" else _DEVICE_ELEMENTS
@@ -115,7 +75,7 @@ def _tiles(logits: Tensor, target: Tensor, valid: Tensor | None) -> Iterator[_Ti
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
             mask = None if masks is None else masks[part]
-            yield _Tile(rows[part], labels[part], mask, 1)
+            yield Tile(rows[part], labels[part], mask, 1)
         return
     for number, (image, labels) in enumerate(
         zip(logits.flatten(2), target.flatten(1), strict=True)
@@ -124,11 +84,11 @@ def _tiles(logits: Tensor, target: Tensor, valid: Tensor | None) -> Iterator[_Ti
         for start in range(0, image.shape[1], step):
             part = slice(start, start + step)
             mask = None if masks is None else masks[part]
-            yield _Tile(image[:, part], labels[part], mask, 0)
+            yield Tile(image[:, part], labels[part], mask, 0)
 
 
-def _sum_tile(
-    tile: _Tile, dtype: torch.dtype, num_bins: int, end: float, probabilities: bool
+def sum_tile(
+    tile: Tile, dtype: torch.dtype, num_bins: int, end: float, probabilities: bool
 ) -> LogitSums | None:
     scores, target, valid, class_dim = tile
     if valid is not None and not valid.all():

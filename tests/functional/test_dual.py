@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,8 +32,11 @@ def expected(logits, multipliers, rho, margin, kind, mask, lambda_min=1e-6, lamb
     share=st.sampled_from([None, 0.0, 0.7, 1.0]),
     last=st.booleans(),
     lambda_max=st.sampled_from([1.5, 1e6]),
+    backend=st.sampled_from(["auto", "eager"]),
 )
-def test_sums_are_those_of_the_definition(seed, shape, dtype, kind, share, last, lambda_max):
+def test_sums_are_those_of_the_definition(
+    seed, shape, dtype, kind, share, last, lambda_max, backend
+):
     generator = torch.Generator().manual_seed(seed)
     logits = (torch.randn(shape, generator=generator) * 6).to(dtype)
     multipliers = torch.rand(shape[1], generator=generator) * 2
@@ -42,9 +48,10 @@ def test_sums_are_those_of_the_definition(seed, shape, dtype, kind, share, last,
         dirty.movedim(1, -1)[~mask] = float("nan")
     if last:
         dirty = dirty.movedim(1, -1).contiguous().movedim(-1, 1)
-    count, slope, violation = dual_sums(
-        dirty, multipliers, rho, 4.0, kind=kind, mask=mask, lambda_max=lambda_max
-    )
+    with patch.dict(os.environ, CALS_MM_BACKEND=backend):
+        count, slope, violation = dual_sums(
+            dirty, multipliers, rho, 4.0, kind=kind, mask=mask, lambda_max=lambda_max
+        )
     exact = expected(logits, multipliers, rho, 4.0, kind, mask, lambda_max=lambda_max)
     tolerance = 1e-12 if dtype == torch.float64 else 1e-6
     assert count.item() == exact[0]

@@ -9,7 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from cals_mm.functional import cals_loss, margin_penalty, upsampled_cals_loss
+from cals_mm.functional import (
+    calibration_statistics,
+    cals_loss,
+    margin_penalty,
+    upsampled_cals_loss,
+)
+from cals_mm.functional._dual import DUAL_SUMS, dual_sums
+from cals_mm.functional._label_counts import COUNT_LABELS
+from cals_mm.functional._probability_sums import PROBABILITY_SUMS
+from cals_mm.functional.backends import installed
+from cals_mm.functional.backends.dual import ChunkedDual
 from tests.functional.loss_cases import needs_native
 
 CLASSES = 7
@@ -186,3 +196,66 @@ def test_a_gradient_penalty_of_something_else_may_go_with_it(loss, backend, monk
     value = loss(logits, target)
     (gradient,) = torch.autograd.grad(value, logits, create_graph=True)
     assert_equal(value, gradient.detach(), exact(loss, monkeypatch))
+
+
+@pytest.mark.parametrize("mask", [None, torch.ones(3, 4, 5, dtype=torch.bool)])
+def test_sums_of_fake_tensors(mask):
+    logits, target = batch("sums")
+    ones = torch.ones(CLASSES)
+    calls = [
+        (COUNT_LABELS, (target, CLASSES, -100, ones)),
+        (DUAL_SUMS, (logits, ones, ones, 2.0, "phr", mask, 0.0, 9.0)),
+        (PROBABILITY_SUMS, (logits, target.clamp(min=0), None, 15, False)),
+    ]
+    for operator, arguments in calls:
+        real = operator(*arguments)
+        with FakeTensorMode() as mode:
+            fake = operator(
+                *(mode.from_tensor(a) if isinstance(a, Tensor) else a for a in arguments)
+            )
+        pairs = [(real, fake)] if isinstance(real, Tensor) else list(zip(real, fake))
+        for got, told in pairs:
+            assert (got.shape, got.dtype) == (told.shape, told.dtype), operator
+
+
+@pytest.mark.filterwarnings("error")
+def test_dual_sums_compile_in_one_graph():
+    logits, _ = batch("sums")
+    ones = torch.ones(CLASSES)
+    compiled = torch.compile(
+        lambda z: dual_sums(z, ones, ones, 2.0), fullgraph=True, backend="aot_eager"
+    )
+    for got, wanted in zip(compiled(logits), dual_sums(logits, ones, ones, 2.0)):
+        assert torch.equal(got, wanted)
+
+
+class Used:
+    """Stands in for the compiled module, and notes what of it is called."""
+
+    def __init__(self, module) -> None:
+        self.module, self.names = module, set()
+
+    def __getattr__(self, name: str):
+        self.names |= {name} & {"loss", "upsampled", "penalty", "calibration", "read_labels"}
+        return getattr(self.module, name)
+
+
+@needs_native
+@pytest.mark.parametrize("asked", ["auto", "native", "chunked", "eager"])
+def test_one_variable_rules_the_loss_the_statistics_and_the_sums(asked, monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", asked)
+    used = Used(installed.NATIVE)
+    monkeypatch.setattr(installed, "NATIVE", used)
+    in_tiles = []
+    run = ChunkedDual.run
+    monkeypatch.setattr(ChunkedDual, "run", lambda *given: in_tiles.append(1) or run(*given))
+    logits, target = batch("sums")
+    ones = torch.ones(CLASSES)
+    cals_loss(logits, target, ones, ones, 2.0)
+    compiled_loss = "loss" in used.names
+    calibration_statistics(logits, target)
+    dual_sums(logits, ones, ones, 2.0)
+    compiled = asked in ("auto", "native")
+    assert compiled_loss == ("calibration" in used.names) == compiled
+    assert ("read_labels" in used.names) == compiled
+    assert bool(in_tiles) == (asked != "eager")
