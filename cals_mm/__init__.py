@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .hooks import (
         CALSMultiplierHook,
         ClassCountsHook,
+        FusedResizeHook,
         KeepLogitsHook,
         RandomStateHook,
         SampleMultiplierHook,
@@ -55,6 +56,7 @@ __all__ = [
     "ClassCountsHook",
     "EntropyPenaltyLoss",
     "FLSDLoss",
+    "FusedResizeHook",
     "KeepLogitsHook",
     "LongTailMetric",
     "MMCELoss",

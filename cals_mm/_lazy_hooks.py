@@ -16,6 +16,7 @@ __all__ = ["HOOK_NAMES", "register_hooks"]
 HOOK_NAMES = (
     "CALSMultiplierHook",
     "ClassCountsHook",
+    "FusedResizeHook",
     "KeepLogitsHook",
     "RandomStateHook",
     "SampleMultiplierHook",

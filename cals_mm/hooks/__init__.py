@@ -1,6 +1,7 @@
 """Hooks registered in MMEngine."""
 
 from .class_counts_hook import ClassCountsHook
+from .fused_resize_hook import FusedResizeHook
 from .keep_logits_hook import KeepLogitsHook
 from .multiplier_hook import CALSMultiplierHook
 from .random_state_hook import RandomStateHook
@@ -9,6 +10,7 @@ from .sample_multiplier_hook import SampleMultiplierHook
 __all__ = [
     "CALSMultiplierHook",
     "ClassCountsHook",
+    "FusedResizeHook",
     "KeepLogitsHook",
     "RandomStateHook",
     "SampleMultiplierHook",

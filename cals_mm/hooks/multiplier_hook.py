@@ -19,6 +19,7 @@ from cals_mm.frameworks.sampling import SampleCounter, loaders_of
 from ._following import FollowingHook
 from ._schedule import MARKER, few_updates, validation_missed
 from ._splits import shared_files
+from .fused_resize_hook import FusedResizeHook
 
 __all__ = ["CALSMultiplierHook"]
 
@@ -41,6 +42,8 @@ class CALSMultiplierHook(FollowingHook):
         draw: Draw the curves of the multipliers at the end of training.
         load_state: Take over multipliers and all else that is learned from the checkpoint of
             ``load_from``. Otherwise only a resumed run does, and a new one begins anew.
+        fused_resize: Let segmentation heads compute their losses before resizing, as
+            :class:`FusedResizeHook` does.
 
     Raises:
         ValueError: For a bad argument; and at the start of training for a model without such a
@@ -55,12 +58,14 @@ class CALSMultiplierHook(FollowingHook):
         on_nonfinite: str = "error",
         draw: bool = True,
         load_state: bool = False,
+        fused_resize: bool = True,
     ) -> None:
         if on_nonfinite not in ("error", "keep"):
             raise ValueError(f"on_nonfinite must be 'error' or 'keep', got {on_nonfinite!r}")
         super().__init__(module, draw, load_state)
         self.allow_test_data = allow_test_data
         self.on_nonfinite = on_nonfinite
+        self._fused_resize = FusedResizeHook() if fused_resize else None
         self._statistics: ValidationStatistics | None = None
         self._counter = SampleCounter([])
         self._nonfinite: str | None = None
@@ -95,6 +100,8 @@ class CALSMultiplierHook(FollowingHook):
         warning = few_updates(runner, done, "multipliers" if state is None else state.learned)
         if warning:
             runner.logger.warning(warning)
+        if self._fused_resize is not None:
+            self._fused_resize.before_train(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Validate first, where the checkpoint was written before its step's validation."""
@@ -181,6 +188,8 @@ class CALSMultiplierHook(FollowingHook):
         if self._missed:
             self.before_train_epoch(runner)
         super().after_train(runner)
+        if self._fused_resize is not None:
+            self._fused_resize.after_train(runner)
 
 
 class _EndOfPass(Hook):

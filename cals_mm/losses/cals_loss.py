@@ -10,12 +10,14 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from cals_mm.core import AugmentedLagrangian, MarginRule
+from cals_mm.frameworks.cross_entropy import entropy_arguments, is_softmax_entropy
 from cals_mm.functional.cals_loss import LossParts, cals_loss, check_class_reduction
 from cals_mm.functional.margin_penalty import penalty_and_share
 
 from ._arguments import check_settings, class_weight_tensor, takes_settings_of
 from ._rules import build_rule
-from .framework_loss import LossCall
+from .framework_loss import LossCall, ResizedCall
+from .resized import parts_of
 from .stateful_loss import StatefulLoss
 
 __all__ = ["CALSLoss"]
@@ -132,6 +134,43 @@ class CALSLoss(StatefulLoss):
             loss, parts = self._fused(call, self.penalty_weight)
         self.last_parts = parts if self.training else None
         return loss
+
+    @property
+    def resizes(self) -> bool:
+        """Whether :meth:`resized` is the loss as it is configured.
+
+        Not with a base loss that is no plain cross entropy, and not where ignored pixels are
+        constrained too.
+        """
+        base: Any = self.base_loss
+        plain = base is None or (is_softmax_entropy(base) and base.loss_weight > 0)
+        return plain and self.ignore_index is not None
+
+    def resized(self, call: ResizedCall) -> tuple[Tensor, Tensor]:
+        """Loss () of logits that are resized to the labels, and accuracy ()."""
+        self.require_hook()
+        base: Any = self.base_loss
+        scale = 1.0 if base is None else float(base.loss_weight)
+        options: dict[str, Any] = {
+            "class_weight": self.class_weight,
+            "label_smoothing": self.label_smoothing,
+        }
+        if base is not None:
+            options = entropy_arguments(base, call.logits, call.target)
+        loss, parts = parts_of(
+            call,
+            *self.rule.coefficients(),
+            self.rule.margin,
+            kind=self.rule.penalty_kind,
+            class_reduction=self.class_reduction,
+            # The base loss weighs the cross entropy alone.
+            penalty_weight=self.penalty_weight / scale,
+            **options,
+        )
+        entropy, penalty, violated, accuracy = parts
+        own = LossParts(scale * entropy, penalty, violated)
+        self.last_parts = own if self.training else None
+        return self.loss_weight * scale * loss, accuracy
 
     def each_loss(self, call: LossCall) -> Tensor:
         """Base loss or cross entropy of each sample, without penalty."""

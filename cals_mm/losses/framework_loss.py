@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-__all__ = ["FrameworkLoss", "LossCall"]
+__all__ = ["FrameworkLoss", "LossCall", "ResizedCall"]
 
 
 class LossCall(NamedTuple):
@@ -27,10 +27,24 @@ class LossCall(NamedTuple):
     """Keyword arguments as the head gave them, for a loss inside of this one."""
 
 
+class ResizedCall(NamedTuple):
+    """What a segmentation head could hand to a loss before it resizes its logits."""
+
+    logits: Tensor
+    """(N, K, h, w) floating."""
+    target: Tensor
+    """Labels (N, H, W) int64."""
+    align_corners: bool
+    """As for ``torch.nn.functional.interpolate``."""
+    ignore_index: int
+    """The head's label that counts for nothing."""
+
+
 class FrameworkLoss(nn.Module):
     """A loss as mmsegmentation and mmpretrain call it.
 
     A subclass gives :meth:`mean_loss`, and :meth:`each_loss` where single samples have a loss.
+    Where it can do without resized logits, it also gives :attr:`resizes` and :meth:`resized`.
 
     Args:
         loss_weight: Factor of the loss.
@@ -127,3 +141,12 @@ class FrameworkLoss(nn.Module):
             f"reduction_override='none': {type(self).__name__} is one value a batch and has none "
             "for single samples; use it without a pixel sampler"
         )
+
+    @property
+    def resizes(self) -> bool:
+        """Whether :meth:`resized` computes the loss as it is configured."""
+        return False
+
+    def resized(self, call: ResizedCall) -> tuple[Tensor, Tensor]:
+        """Loss () of logits that are resized to the labels, and their accuracy () in [0, 1]."""
+        raise NotImplementedError

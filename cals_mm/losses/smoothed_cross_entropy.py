@@ -15,7 +15,8 @@ from cals_mm.functional.penalty import penalty_lagrangian
 from cals_mm.functional.violation import margin_violation
 
 from ._arguments import class_weight_tensor
-from .framework_loss import FrameworkLoss, LossCall
+from .framework_loss import FrameworkLoss, LossCall, ResizedCall
+from .resized import parts_of
 
 __all__ = ["SmoothedCrossEntropyLoss"]
 
@@ -83,6 +84,24 @@ class SmoothedCrossEntropyLoss(FrameworkLoss):
         )
         assert isinstance(loss, Tensor)
         return loss
+
+    @property
+    def resizes(self) -> bool:
+        """Whether :meth:`resized` is the loss as it is configured: always."""
+        return True
+
+    def resized(self, call: ResizedCall) -> tuple[Tensor, Tensor]:
+        """Loss () of logits that are resized to the labels, and accuracy ()."""
+        self._check_class_weight(call.logits)
+        loss, parts = parts_of(
+            call,
+            *self._multipliers_and_rho(call.logits),
+            self.margin,
+            kind="relu",
+            class_weight=self.class_weight,
+            label_smoothing=self.label_smoothing,
+        )
+        return self.loss_weight * loss, parts.accuracy
 
     def each_loss(self, call: LossCall) -> Tensor:
         """Loss of each sample, of the labels' shape, 0 where a sample is not valid."""
