@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
 from ._calibration_bins import NUM_CELLS, CalibrationStatistics, bin_index, cell_index
 from ._calibration_tiles import LogitSums, samples_at
+from ._probabilities import NOT_LOGITS, are_probabilities
 from ._probability_sums import sum_logits
 
 __all__ = ["calibration_statistics"]
@@ -51,6 +54,8 @@ def calibration_statistics(
         (2, 1)
     """
     _check(logits, target, num_bins)
+    if not probabilities and are_probabilities(logits):
+        warnings.warn(NOT_LOGITS, stacklevel=3)
     if logits.device.type == "mps":  # Metal has no float64
         logits, target = logits.cpu(), target.cpu()
     target = target.to(logits.device)

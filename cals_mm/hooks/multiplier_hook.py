@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from cals_mm.core import NonFiniteLogitsError, ValidationStatistics
 from cals_mm.frameworks import keep_logits, logits_and_target, unwrap
 from cals_mm.frameworks.sampling import SampleCounter, loaders_of
+from cals_mm.functional._probabilities import NOT_LOGITS, are_probabilities
 
 from ._following import FollowingHook
 from ._schedule import MARKER, few_updates, validation_missed
@@ -70,6 +71,7 @@ class CALSMultiplierHook(FollowingHook):
         self._counter = SampleCounter([])
         self._nonfinite: str | None = None
         self._over = False
+        self._not_logits = True
         self._missed = False
         self._stack = ExitStack()
 
@@ -126,7 +128,7 @@ class CALSMultiplierHook(FollowingHook):
 
     def _start_pass(self) -> None:
         self._counter.restart()
-        self._nonfinite, self._over = None, False
+        self._nonfinite, self._over, self._not_logits = None, False, True
 
     def end_pass(self) -> None:
         """Begin again at the next batch: an EMA hook validates the original weights as well."""
@@ -155,6 +157,7 @@ class CALSMultiplierHook(FollowingHook):
         ignored = self._found.ignore_index
         try:
             for logits, target in _batches(samples):
+                self._not_logits = self._not_logits and are_probabilities(logits)
                 mask = None if ignored is None else target != ignored
                 self._statistics.update(logits, mask, target)
         except NonFiniteLogitsError as error:
@@ -166,6 +169,8 @@ class CALSMultiplierHook(FollowingHook):
         statistics, self._statistics = self._statistics, None
         if statistics is None or self._loss is None:
             return
+        if self._not_logits and statistics.count:
+            runner.logger.warning(NOT_LOGITS)
         found = [message for message in all_gather_object(self._nonfinite) if message]
         self._nonfinite = None
         if found:

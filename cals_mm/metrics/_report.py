@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,25 @@ from cals_mm.functional import CalibrationStatistics
 
 from .class_table import class_table
 
-__all__ = ["draw", "log_classes", "name_of", "save"]
+__all__ = ["check_out_file", "draw", "log_classes", "name_of", "save"]
+
+
+def check_out_file(metric: str, path: str) -> str:
+    """Return the path of a file that can be written, whose folder is made; before a run begins.
+
+    Raises:
+        ValueError: If it cannot be.
+    """
+    if os.path.isdir(path):
+        raise ValueError(f"{metric}(out_file={path!r}) is a folder; give the name of a file")
+    try:
+        files.probe(os.path.dirname(os.path.abspath(path)))
+    except OSError as error:
+        raise ValueError(
+            f"{metric}(out_file={path!r}) cannot be written ({error.strerror}); give a file in "
+            "another folder"
+        ) from error
+    return path
 
 
 def save(statistics: CalibrationStatistics, path: str) -> None:

@@ -14,10 +14,11 @@ from torch import Tensor
 from cals_mm.core import CalibrationMeter
 from cals_mm.core.calibration_meter import Aggregate
 from cals_mm.frameworks import is_repeated, logits_and_target
-from cals_mm.frameworks.reporting import warn
+from cals_mm.frameworks.reporting import never_fatal, warn
 from cals_mm.functional import CalibrationStatistics
+from cals_mm.functional._probabilities import NOT_LOGITS, are_probabilities
 
-from ._report import draw, log_classes, name_of, save
+from ._report import check_out_file, draw, log_classes, name_of, save
 
 __all__ = ["CalibrationMetric"]
 
@@ -81,7 +82,7 @@ class CalibrationMetric(BaseMetric):
         self.probabilities = probabilities
         self.class_table = class_table
         self.draw = draw
-        self.out_file = out_file
+        self.out_file = None if out_file is None else check_out_file("CalibrationMetric", out_file)
         self._start()
         self.statistics: CalibrationStatistics = self._meter.statistics
         """Sums of the last evaluation over all processes."""
@@ -92,6 +93,7 @@ class CalibrationMetric(BaseMetric):
         self._last: CalibrationMeter | None = None
         self._seen = 0
         self._num_named = 0
+        self._not_logits = not self.probabilities
 
     def _meter_for(self, ignore_index: int | None) -> CalibrationMeter:
         return CalibrationMeter(
@@ -108,7 +110,7 @@ class CalibrationMetric(BaseMetric):
             data_batch: Unused.
             data_samples: Data samples with logits and labels, as dictionaries.
         """
-        pairs = [logits_and_target(sample) for sample in data_samples]
+        pairs = [logits_and_target(sample, self.probabilities) for sample in data_samples]
         if not pairs:
             return
         self._check(pairs[0][0])
@@ -138,6 +140,8 @@ class CalibrationMetric(BaseMetric):
         ignore_index = self.ignore_index
         if ignore_index == "auto":
             ignore_index = -100 if logits.ndim == 2 else 255
+        if not self.probabilities:
+            self._not_logits = self._not_logits and are_probabilities(logits)
         meter = self._meter_for(ignore_index)
         meter.update(logits, target)
         if meter.nonfinite:
@@ -163,6 +167,8 @@ class CalibrationMetric(BaseMetric):
         """
         if not is_repeated(self._seen - 1, size):
             self._count_last()
+        if self._not_logits and self._seen:
+            warn(NOT_LOGITS)
         meter = self._meter.all_reduce_()
         self._start()
         self.statistics = meter.statistics
@@ -180,9 +186,11 @@ class CalibrationMetric(BaseMetric):
 
     def _report(self, statistics: CalibrationStatistics) -> None:
         if self.out_file is not None:
-            save(statistics, self.out_file)
+            with never_fatal(f"writing {self.out_file!r}"):
+                save(statistics, self.out_file)
         if statistics.count and self.class_table:
-            log_classes(statistics, self._class_names())
+            with never_fatal("the table of the classes"):
+                log_classes(statistics, self._class_names())
         if statistics.count and self.draw:
             draw(statistics, str(self.prefix))
 

@@ -139,7 +139,7 @@ class _GroupMetric(CalibrationMetric):
     """Calibration over the samples of some classes."""
 
     def __init__(self, member: Tensor, num_bins: int) -> None:
-        super().__init__(num_bins, ignore_index=-100, class_table=False, draw=False)
+        super().__init__(num_bins, class_table=False, draw=False)
         self.member = member
 
     def _check(self, logits: Tensor) -> None:
@@ -151,5 +151,8 @@ class _GroupMetric(CalibrationMetric):
             )
 
     def _measure(self, logits: Tensor, target: Tensor, samples: Sequence[Any]) -> CalibrationMeter:
-        inside = self.member.to(target.device)[target]
-        return super()._measure(logits[inside], target[inside], samples)
+        ignored = -100 if logits.ndim == 2 else 255
+        # A label that is no class is for the measure to refuse.
+        known = (target >= 0) & (target < len(self.member))
+        inside = self.member.to(target.device)[target.clamp(0, len(self.member) - 1)]
+        return super()._measure(logits, target.masked_fill(known & ~inside, ignored), samples)

@@ -12,6 +12,8 @@ from mmengine.registry import METRICS
 from cals_mm import files
 from cals_mm.frameworks.logits import logits_and_target
 
+from ._report import check_out_file
+
 __all__ = ["PredictionFile"]
 
 
@@ -38,7 +40,7 @@ class PredictionFile(BaseMetric):
         self, out_file: str, collect_device: str = "cpu", prefix: str | None = None
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.out_file = out_file
+        self.out_file = check_out_file("PredictionFile", out_file)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Add a batch of predictions.

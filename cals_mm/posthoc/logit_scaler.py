@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cals_mm.functional._probabilities import NOT_LOGITS, are_probabilities
 
 __all__ = ["LogitScaler", "Passes"]
 
@@ -49,7 +52,8 @@ class Passes:
             ValueError: For shapes or labels that do not fit, logits that are NaN or infinite, no
                 valid sample, or batches that can be read once only.
         """
-        count = 0
+        count, first = 0, self.count == 0
+        not_logits = first
         for batch in self.make_batches():
             for logits, target in _valid_rows(*batch, ignore_index=self.ignore_index):
                 if self.num_classes not in (None, logits.shape[1]):
@@ -57,8 +61,11 @@ class Passes:
                         f"logits have {logits.shape[1]} classes, the scaler {self.num_classes}"
                     )
                 count += len(target)
+                not_logits = not_logits and are_probabilities(logits)
                 yield logits, target
-        if count == 0 and self.count == 0:
+        if not_logits and count:
+            warnings.warn(NOT_LOGITS, stacklevel=2)
+        if count == 0 and first:
             raise ValueError("no valid sample to fit to; check ignore_index and the mask")
         if self.count not in (0, count):
             raise ValueError(

@@ -57,3 +57,33 @@ def test_wrong_counts_get_one_line():
         LongTailMetric(class_counts=[1, 2]).process(None, rows)
     with pytest.raises(ValueError, match="few_below=200 and many_above=100 overlap"):
         LongTailMetric(few_below=200)
+
+
+def test_an_ignored_label_counts_for_nothing():
+    _, _, rows = samples(40)
+    expected = feed(LongTailMetric(class_counts=COUNTS), rows[:30])
+    for row in rows[30:]:
+        row["gt_label"] = torch.tensor([-100])
+    assert feed(LongTailMetric(class_counts=COUNTS), rows) == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("label", [6, -1, 255])
+def test_a_label_that_is_no_class_is_named(label):
+    _, _, rows = samples(4)
+    rows[2]["gt_label"] = torch.tensor([label])
+    for metric in (CalibrationMetric(draw=False), LongTailMetric(class_counts=COUNTS)):
+        with pytest.raises(ValueError, match=f"label {label} is outside of"):
+            metric.process(None, rows)
+
+
+@pytest.mark.parametrize("void", [False, True])
+def test_pixels_of_frequent_and_rare_classes(void):
+    logits, target, rows = samples(60)
+    maps, labels = logits.T.reshape(1, 6, 6, 10), target.reshape(1, 6, 10).clone()
+    if void:
+        labels[0, :2] = 255
+        rows = rows[20:]
+    expected = feed(LongTailMetric(class_counts=COUNTS), rows)
+    metric = LongTailMetric(class_counts=COUNTS)
+    metric.process(None, [{"seg_logits": {"data": maps[0]}, "gt_sem_seg": {"data": labels}}])
+    assert metric.evaluate(1) == pytest.approx(expected, nan_ok=True)

@@ -1,0 +1,103 @@
+"""Probabilities where logits are expected do not pass without a word."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS
+from mmseg.models.segmentors import EncoderDecoder
+
+from cals_mm import CalibrationMetric
+from cals_mm.core import ClassTemperatureScaler, TemperatureScaler, VectorScaler, suggest_margin
+from cals_mm.functional import calibration_statistics
+from cals_mm.functional._probabilities import are_probabilities
+from tests.tiny import tiny_config, train
+
+torch.manual_seed(0)
+LOGITS = 6 * torch.randn(60, 10)
+TARGET = LOGITS.argmax(1)
+MAPS = 3 * torch.randn(2, 4, 8, 9)
+
+CALLS = {
+    "statistics": calibration_statistics,
+    "temperature": lambda z, y: TemperatureScaler().fit(z, y),
+    "class temperature": lambda z, y: ClassTemperatureScaler(10).fit(z, y),
+    "vector": lambda z, y: VectorScaler(10).fit(z, y),
+    "margin": suggest_margin,
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
+def test_a_warning_names_the_cure(name, dtype):
+    with pytest.warns(UserWarning, match="logits are probabilities.*before the softmax"):
+        CALLS[name](LOGITS.softmax(1).to(dtype), TARGET)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CALLS[name](LOGITS, TARGET)
+
+
+@pytest.mark.parametrize(
+    "scores, expected",
+    [
+        (LOGITS.softmax(1), True),
+        (MAPS.softmax(1), True),
+        (MAPS.softmax(1).bfloat16(), True),
+        (torch.rand(1, 3, 500, 900).softmax(1), True),
+        (LOGITS, False),
+        (LOGITS.sigmoid(), False),
+        (LOGITS.log_softmax(1), False),
+        (LOGITS.relu(), False),
+        (torch.cat([LOGITS.softmax(1), LOGITS[:1]]), False),
+        (MAPS.softmax(2), False),
+        (torch.full((3, 4), float("nan")), False),
+        (torch.zeros(0, 4), False),
+    ],
+)
+def test_what_is_taken_for_probabilities(scores, expected):
+    assert are_probabilities(scores) is expected
+
+
+def said(monkeypatch) -> list[str]:
+    lines: list[str] = []
+    logger = MMLogger.get_instance("not_logits")
+    monkeypatch.setattr(logger, "log", lambda level, text, *rest: lines.append(text))
+    return lines
+
+
+@pytest.mark.parametrize("maps", [False, True])
+@pytest.mark.filterwarnings("ignore:the logits are")
+def test_the_metric_says_it_once(maps, monkeypatch):
+    lines = said(monkeypatch)
+    scores = MAPS.softmax(1) if maps else LOGITS.softmax(1)
+    for probabilities, wrong in ((False, True), (True, False)):
+        metric = CalibrationMetric(probabilities=probabilities, draw=False, class_table=False)
+        for one, label in zip(scores, scores.argmax(1)):
+            sample = {"seg_logits": {"data": one}, "gt_sem_seg": {"data": label[None]}}
+            if not maps:
+                sample = {"logits": one, "gt_label": label}
+            metric.process(None, [sample])
+        metric.evaluate(len(scores))
+        assert sum("are probabilities" in line for line in lines) == wrong
+        lines.clear()
+
+
+@MODELS.register_module()
+class SoftmaxSegmentor(EncoderDecoder):
+    """A segmentor that predicts with a softmax of its own."""
+
+    def predict(self, inputs, data_samples=None):
+        samples = super().predict(inputs, data_samples)
+        for sample in samples:
+            sample.seg_logits.data = sample.seg_logits.data.softmax(0)
+        return samples
+
+
+def test_the_hook_says_it(tmp_path: Path) -> None:
+    cfg = tiny_config(tmp_path, steps=2)
+    cfg.model.type = "SoftmaxSegmentor"
+    train(cfg)
+    log = "\n".join(path.read_text() for path in (tmp_path / "work").rglob("*.log"))
+    assert log.count("the logits are probabilities") == 1
