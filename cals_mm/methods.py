@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -41,16 +41,14 @@ class Knob:
     """The argument of a loss that is worth trying, and its values in the order of trying.
 
     Attributes:
-        argument: Argument of the loss, with dots where it stands in a dictionary of it.
+        argument: Argument of the loss.
         values: Values; one that the config has is left out, since it is tried first.
         factors: In place of values: multiples of the config's value.
-        owner: Whose signature has the default, where the config gives no value. None: the loss.
     """
 
     argument: str
     values: tuple[float, ...] = ()
     factors: tuple[float, ...] = ()
-    owner: Callable[..., Any] | None = None
 
     def others(self, configured: float) -> list[float]:
         """Values to try beside the config's."""
@@ -88,9 +86,15 @@ class Method:
         return getattr(self.loss, "driven_by", None)
 
     @property
+    def defaults(self) -> dict[str, Any]:
+        """Arguments of the loss that have a default, with it."""
+        parameters = inspect.signature(self.loss).parameters if self.loss else {}
+        return {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+
+    @property
     def extends(self) -> bool:
         """Whether the loss can add to another loss rather than take its place."""
-        return self.loss is not None and "base_loss" in inspect.signature(self.loss).parameters
+        return "base_loss" in self.defaults
 
 
 _FACTORS = (0.5, 2.0, 0.25, 4.0)

@@ -1,6 +1,7 @@
-"""Every config of the project builds its model, losses, hooks and data pipeline."""
+"""Every config of the project builds, trained with any method of the table that is for it."""
 
 import ast
+import copy
 from pathlib import Path
 
 import pytest
@@ -8,54 +9,17 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS, init_default_scope
 
-from cals_mm import CALSLoss, SampleCALSLoss
+from cals_mm import CALSLoss, SampleCALSLoss, with_method
+from cals_mm.config import suitable_methods
 from cals_mm.core import HeuristicRule
 from cals_mm.hooks._following import FollowingHook
 from cals_mm.losses import StatefulLoss
+from cals_mm.methods import METHODS
 
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(path for path in ROOT.rglob("*.py") if "_base_" not in path.parts)
 PLAIN = [path for path in CONFIGS if path.parent.name == "ce"]
-METHODS = [path for path in CONFIGS if path.parent.name != "ce"]
-# Methods change the loss and its hook alone, so two models of theirs stand for all.
-BUILT = PLAIN + [p for p in METHODS if p.name in ("deeplabv3_demo.py", "resnet_digits-lt.py")]
-
-# What each folder's configs train the prediction with; cross entropy is the framework's own.
-LOSSES = {
-    "acls": "ACLSLoss",
-    "adafocal": "AdaFocalLoss",
-    "brier": "BrierLoss",
-    "cals": "CALSLoss",
-    "cals_hr": "CALSLoss",
-    "cals_sample": "SampleCALSLoss",
-    "ce": "CrossEntropyLoss",
-    "cpc": "PairwiseConstraintLoss",
-    "crac": "CRaCLoss",
-    "ecp": "EntropyPenaltyLoss",
-    "flsd": "FLSDLoss",
-    "focal": "SoftmaxFocalLoss",
-    "label_smoothing": "SmoothedCrossEntropyLoss",
-    "mbls": "MbLSLoss",
-    "mmce": "MMCELoss",
-}
-
-# Of the text configs only the benchmark exists for every method.
-TEXT_EXTRAS = {
-    "gpcnn_20newsgroups-bydate.py",
-    "meanmlp_stdlib-docs.py",
-    "meanmlp_20newsgroups.py",
-}
-
-# Methods that are not for every benchmark, and those that they are for.
-SOME_BENCHMARKS = {
-    "crac": ["deeplabv3_*.py"],
-    "cals_sample": ["resnet_digits-lt.py", "gpcnn_20newsgroups.py"],
-}
-
-
-def innermost(dataset: dict) -> dict:
-    """The data set inside its wrappers."""
-    return innermost(dataset["dataset"]) if "dataset" in dataset else dataset
+CALS = [path for path in CONFIGS if path.parent.name == "cals"]
 
 
 def name_of(path: Path) -> str:
@@ -68,30 +32,31 @@ def load(path: Path) -> Config:
     return cfg
 
 
-@pytest.mark.parametrize("path", BUILT, ids=name_of)
-def test_builds(path: Path) -> None:
-    cfg = load(path)
+def innermost(dataset: dict) -> dict:
+    """The data set inside its wrappers."""
+    return innermost(dataset["dataset"]) if "dataset" in dataset else dataset
+
+
+def take_loss(cfg: Config) -> tuple[dict, int]:
+    """Remove the loss of the prediction from a config; it and its number of classes."""
+    head, key = cfg.model.get("decode_head"), "loss_decode"
+    if head is None:
+        head, key = cfg.model.head, "loss"
+    return head.pop(key), head.num_classes
+
+
+def build_model(cfg: Config) -> torch.nn.Module:
     # Weights are not fetched in a test; init_weights is what would fetch them. mmpretrain computes
     # with values while it builds, so its models need real memory.
     with torch.device("meta" if cfg.default_scope == "mmseg" else "cpu"):
-        model = MODELS.build(cfg.model)
-    if path.parent.name in LOSSES:
-        segmentation = cfg.default_scope == "mmseg"
-        loss = model.decode_head.loss_decode if segmentation else model.head.loss_module
-        # None is PyTorch's cross entropy in a text head.
-        name = "CrossEntropyLoss" if loss is None else type(loss).__name__
-        assert name == LOSSES[path.parent.name]
-    followers = [module for module in model.modules() if isinstance(module, StatefulLoss)]
-    hooks = [HOOKS.build(hook) for hook in cfg.custom_hooks]
-    rules = [loss.rule for loss in followers if isinstance(loss, CALSLoss)]
-    method = path.parent.name
-    assert bool(rules) == (method in ("cals", "cals_hr"))
-    assert any(isinstance(rule, HeuristicRule) for rule in rules) == (method == "cals_hr")
-    assert not any(rule.auto_margin for rule in rules)
-    assert bool(followers) == method.startswith(("adafocal", "cals", "crac"))
-    drivers = {type(hook).__name__ for hook in hooks if isinstance(hook, FollowingHook)}
-    assert drivers == {loss.driven_by for loss in followers}
-    for hook in cfg.default_hooks.values():
+        return MODELS.build(cfg.model)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name_of)
+def test_builds(path: Path) -> None:
+    cfg = load(path)
+    model = build_model(cfg)
+    for hook in (*cfg.custom_hooks, *cfg.default_hooks.values()):
         HOOKS.build(hook)
     for split in ("train", "val", "test"):
         dataset = cfg[f"{split}_dataloader"].dataset
@@ -105,29 +70,77 @@ def test_builds(path: Path) -> None:
             METRICS.build(metric)
 
 
-def take_loss(cfg: Config) -> tuple[dict, int]:
-    """Remove the loss of the prediction from a config; it and its number of classes."""
-    head, key = cfg.model.get("decode_head"), "loss_decode"
-    if head is None:
-        head, key = cfg.model.head, "loss"
-    return head.pop(key), head.num_classes
+@pytest.mark.parametrize("path", PLAIN, ids=name_of)
+def test_every_method_changes_the_loss_and_its_hook_alone(path: Path) -> None:
+    plain = load(path)
+    suitable = suitable_methods(plain)
+    kind = "segmentation" if plain.default_scope == "mmseg" else "classification"
+    assert set(suitable) >= {n for n, m in METHODS.items() if m.only in (None, kind)} - {
+        "cals_sample"
+    }
+    reference = with_method(plain, "ce").to_dict()
+    assert reference == plain.to_dict()
+    for name in suitable[1:]:
+        method, cfg = METHODS[name], with_method(plain, name)
+        config, num_classes = take_loss(cfg)
+        check_loss(name, MODELS.build(config), num_classes, segmentation=kind == "segmentation")
+        hooks = cfg.custom_hooks
+        if method.hook:
+            assert isinstance(HOOKS.build(hooks.pop()), FollowingHook)
+        bare = copy.deepcopy(plain)
+        take_loss(bare)
+        assert cfg.to_dict() == bare.to_dict(), name
 
 
-@pytest.mark.parametrize("path", METHODS, ids=name_of)
-def test_a_method_differs_from_cross_entropy_by_its_loss_and_hook_alone(path: Path) -> None:
-    cfg, plain = load(path), load(ROOT / "ce" / path.name)
-    config, num_classes = take_loss(cfg)
-    take_loss(plain)
-    loss = MODELS.build(config)
-    assert type(loss).__name__ == LOSSES[path.parent.name]
-    shape = (2, 2) if cfg.default_scope == "mmseg" else ()
-    logits, target = torch.zeros(2, num_classes, *shape), torch.zeros(2, *shape, dtype=torch.long)
+def check_loss(name: str, loss: torch.nn.Module, num_classes: int, segmentation: bool) -> None:
+    """The loss is the method's, follows what the method's hook moves, and has a value."""
+    method = METHODS[name]
+    assert type(loss) is method.loss
+    assert getattr(loss, "driven_by", None) == method.hook
+    if isinstance(loss, CALSLoss):
+        assert isinstance(loss.rule, HeuristicRule) == (name == "cals_hr")
+        assert bool(loss.rule.auto_margin) == (name == "cals_auto")
+    shape = (2, 2) if segmentation else ()
     if isinstance(loss, SampleCALSLoss):
         loss.start_batch([0, 1])
+    logits, target = torch.zeros(2, num_classes, *shape), torch.zeros(2, *shape, dtype=torch.long)
     assert loss(logits, target).isfinite()
-    if isinstance(loss, StatefulLoss):
-        assert cfg.custom_hooks.pop()["type"] == loss.driven_by
-    assert cfg.to_dict() == plain.to_dict()
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "ce"])
+@pytest.mark.parametrize("config", ["deeplabv3_demo", "resnet_digits-lt", "gpcnn_20newsgroups"])
+def test_a_model_is_built_with_every_method(config: str, name: str) -> None:
+    cfg = load(ROOT / f"ce/{config}.py")
+    if name not in suitable_methods(cfg):
+        pytest.skip(f"{name} is not for {config}")
+    cfg = with_method(cfg, name)
+    model = build_model(cfg)
+    loss = model.decode_head.loss_decode if "deeplab" in config else model.head.loss_module
+    assert type(loss) is METHODS[name].loss
+    followers = [module for module in model.modules() if isinstance(module, StatefulLoss)]
+    drivers = [h for h in map(HOOKS.build, cfg.custom_hooks) if isinstance(h, FollowingHook)]
+    assert [type(hook).__name__ for hook in drivers] == [loss.driven_by for loss in followers]
+
+
+@pytest.mark.parametrize("path", CALS, ids=name_of)
+def test_the_files_of_cals_say_what_the_table_says(path: Path) -> None:
+    written, made = load(path), with_method(load(ROOT / "ce" / path.name), "cals")
+    losses = [MODELS.build(take_loss(cfg)[0]) for cfg in (written, made)]
+    assert written.to_dict() == made.to_dict()
+    margins = {float(loss.rule.margin) for loss in losses}
+    assert len(margins) == 1
+    assert {type(loss) for loss in losses} == {CALSLoss}
+
+
+@pytest.mark.parametrize("path", PLAIN, ids=name_of)
+def test_every_task_has_its_margin(path: Path) -> None:
+    # Without one `--cals` would mean the automatic margin, other than the files of CALS.
+    assert load(path).method_defaults.margin > 0
+
+
+def test_every_plain_config_has_its_namesake_with_cals() -> None:
+    assert [path.name for path in PLAIN] == [path.name for path in CALS]
+    assert {path.parent.name for path in CONFIGS} == {"ce", "cals"}
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=name_of)
@@ -137,33 +150,17 @@ def test_multipliers_are_learned_on_neither_train_nor_test(path: Path) -> None:
         {
             key: value
             for key, value in innermost(cfg[f"{split}_dataloader"].dataset).items()
-            if key in ("data_root", "data_prefix", "ann_file", "split")
+            if key in ("data_root", "data_prefix", "ann_file", "fold", "split")
         }
         for split in ("train", "val", "test")
     ]
     assert splits[0] != splits[1] != splits[2] != splits[0]
 
 
-def test_every_method_has_every_benchmark() -> None:
-    for method in LOSSES:
-        names = {path.name for path in (ROOT / method).glob("*.py")}
-        patterns = SOME_BENCHMARKS.get(method, ["*.py"])
-        benchmarks = {p.name for pattern in patterns for p in (ROOT / "cals").glob(pattern)}
-        benchmarks -= TEXT_EXTRAS
-        assert not benchmarks - names, method
-
-
-@pytest.mark.parametrize("method", ["acls", "cals_sample", "crac", "mbls"])
-def test_margins_are_those_of_cals(method: str) -> None:
-    for path in sorted((ROOT / method).glob("*.py")):
-        loss, _ = take_loss(load(path))
-        cals, _ = take_loss(load(ROOT / "cals" / path.name))
-        assert loss.margin == cals.margin, path
-
-
 def test_one_multiplier_for_each_digit_that_is_trained_on() -> None:
-    cfg = load(ROOT / "cals_sample/resnet_digits-lt.py")
-    assert take_loss(cfg)[0].num_samples == len(DATASETS.build(cfg.train_dataloader.dataset))
+    cfg = load(ROOT / "ce/resnet_digits-lt.py")
+    samples = len(DATASETS.build(cfg.train_dataloader.dataset))
+    assert cfg.method_defaults.num_samples == samples
 
 
 def test_leaf_configs_are_short() -> None:

@@ -1,23 +1,20 @@
-"""Compare methods on a task: train under one budget, choose on held-out data, test, report."""
+"""Compare methods on a task: train under one budget, choose on held-out data, test, report.
 
-from .campaign import Campaign, Choice
-from .processes import Processes, RunFailed
-from .report import report
-from .results import collect
-from .runs import Budget, Run
-from .settings import CRITERION, Knob, Setting, candidates, choose
-from .tasks import REFERENCE, TASKS, Task, check_methods, methods_with_config
-from .write import write_results
+``plan`` says what is compared, ``execution`` trains and tests it, ``reporting`` says what came out.
+"""
+
+from .execution import Budget, Campaign, Choice, Processes, Run, RunFailed
+from .plan import CRITERION, TASKS, Setting, Task, candidates, check_methods, choose
+from .reporting import Results, collect, report, write_results
 
 __all__ = [
     "CRITERION",
-    "REFERENCE",
     "TASKS",
     "Budget",
     "Campaign",
     "Choice",
-    "Knob",
     "Processes",
+    "Results",
     "Run",
     "RunFailed",
     "Setting",
@@ -26,7 +23,6 @@ __all__ = [
     "check_methods",
     "choose",
     "collect",
-    "methods_with_config",
     "report",
     "write_results",
 ]

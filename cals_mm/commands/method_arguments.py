@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from mmengine.config import Config, DictAction
 
 from cals_mm import runs
-from cals_mm.config import config_difference, with_method
+from cals_mm.config import config_difference, nested, with_method
 from cals_mm.methods import METHODS
 
 __all__ = ["add_method_arguments", "check_method_arguments", "train_with_method"]
@@ -89,10 +88,3 @@ def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
         print(f"--method {args.method} changes the config:", flush=True)
         print(config_difference(cfg, changed) or "(in nothing)", flush=True)
     return changed
-
-
-def nested(options: dict[str, Any]) -> dict[str, Any]:
-    """Options by dotted key as dictionaries in each other."""
-    cfg = Config()
-    cfg.merge_from_dict(options)
-    return cfg.to_dict()

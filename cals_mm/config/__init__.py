@@ -3,6 +3,8 @@
 from .difference import config_difference
 from .loss_site import LossSite, find_site, type_name
 from .metric import append_metric, with_metric
+from .options import nested
+from .suitable import suitable_methods
 from .with_method import add_cals, with_method
 
 __all__ = [
@@ -11,6 +13,8 @@ __all__ = [
     "append_metric",
     "config_difference",
     "find_site",
+    "nested",
+    "suitable_methods",
     "type_name",
     "with_method",
     "with_metric",

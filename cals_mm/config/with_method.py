@@ -90,7 +90,7 @@ def with_method(
     if method.only not in (None, kind):
         raise ValueError(f"the method {name} is for {method.only}; this config is of {kind}")
     if method.loss is not None:
-        known = {"num_classes": site.num_classes, **task_values(cfg)}
+        known = {**method.defaults, **task_values(cfg), "num_classes": site.num_classes}
         taken = {key: known[key] for key in method.takes if key in known}
         options = {**method.arguments, **taken, **loss_options}
         check_complete(method, options)

@@ -1,5 +1,10 @@
-# The official split by date: test posts are later than the others.
-_base_ = "gpcnn_20newsgroups.py"
-train_dataloader = dict(dataset=dict(protocol="bydate"))
-val_dataloader = dict(dataset=dict(protocol="bydate"))
-test_dataloader = dict(dataset=dict(protocol="bydate"))
+# A CNN over words on 20 Newsgroups, split by date, CALS.
+_base_ = "../ce/gpcnn_20newsgroups-bydate.py"
+model = dict(
+    head=dict(
+        loss=dict(
+            _delete_=True, type="CALSLoss", num_classes=20, margin=_base_.method_defaults.margin
+        )
+    )
+)
+custom_hooks = [*_base_.custom_hooks, dict(type="CALSMultiplierHook")]

@@ -5,3 +5,4 @@ _base_ = [
     "../_base_/schedules/camvid.py",
     "../_base_/default_runtime.py",
 ]
+method_defaults = dict(margin=10.0)

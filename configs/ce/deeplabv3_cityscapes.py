@@ -11,3 +11,4 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=3340, max_keep_ckpts=3),
 )
 log_processor = dict(by_epoch=False)
+method_defaults = dict(margin=10.0)

@@ -10,3 +10,4 @@ model = dict(
     decode_head=dict(num_classes=21),
     auxiliary_head=dict(num_classes=21),
 )
+method_defaults = dict(margin=10.0)

@@ -5,4 +5,4 @@ _base_ = [
     "../_base_/schedules/20newsgroups.py",
     "../_base_/default_runtime_text.py",
 ]
-method_defaults = dict(num_samples=14177)
+method_defaults = dict(margin=10.0, num_samples=14177)

@@ -7,3 +7,4 @@ _base_ = [
 ]
 custom_hooks = [*_base_.custom_hooks, dict(type="ClassCountsHook")]
 optim_wrapper = dict(optimizer=dict(weight_decay=2e-4))
+method_defaults = dict(margin=10.0)

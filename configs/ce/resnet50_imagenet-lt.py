@@ -6,3 +6,4 @@ _base_ = [
     "../_base_/default_runtime_cls.py",
 ]
 custom_hooks = [*_base_.custom_hooks, dict(type="ClassCountsHook")]
+method_defaults = dict(margin=10.0)

@@ -5,3 +5,4 @@ _base_ = [
     "../_base_/schedules/tiny-imagenet_100e.py",
     "../_base_/default_runtime_cls.py",
 ]
+method_defaults = dict(margin=10.0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cals_mm.benchmark.bootstrap import (
+from cals_mm.benchmark.reporting.bootstrap import (
     POSITION,
     chance_of_one_sign,
     difference_interval,

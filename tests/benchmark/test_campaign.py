@@ -10,7 +10,7 @@ import pytest
 
 from cals_mm.benchmark import Processes, Setting, collect
 
-from .workshop import CONFIG, TASK, a_campaign, calls, make_project, set_figures
+from .workshop import a_campaign, calls, make_project, set_figures, write_config
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def test_everything_is_trained_and_tested_once(project):
     campaign.run()
     assert kinds(calls(project)) == ["test"] * 4 + ["train"] * 4
     assert campaign.failures == {}
-    row = collect(campaign)["rows"][1]
-    assert (row["method"], row["setting"], row["seeds"]) == ("cals", "default", [0, 1])
-    assert row["mean"]["accuracy/top1"] == 80.5
-    assert row["std"]["accuracy/top1"] == pytest.approx(0.5**0.5)
+    row = collect(campaign).rows[1]
+    assert (row.method, row.setting, row.seeds) == ("cals", "default", [0, 1])
+    assert row.mean["accuracy/top1"] == 80.5
+    assert row.std["accuracy/top1"] == pytest.approx(0.5**0.5)
 
     again = a_campaign(project)
     again.run()
@@ -59,9 +59,9 @@ def test_held_out_figures_decide_and_test_figures_do_not(project):
         assert campaign.failures == {}
         name = best if best == "default" else f"margin={float(best):g}"
         assert campaign.choices["cals"].setting.name == name
-        row = collect(campaign)["rows"][1]
-        assert row["setting"] == name
-        assert row["mean"]["calibration/NLL"] == pytest.approx(0.9), "the worst on the test split"
+        row = collect(campaign).rows[1]
+        assert row.setting == name
+        assert row.mean["calibration/NLL"] == pytest.approx(0.9), "the worst on the test split"
         # Settings are tried with one seed, and tested is the chosen one alone.
         assert kinds(calls(root)) == ["test"] * 4 + ["train"] * (2 + 3 + 1)
         order = [line.split()[0] for line in calls(root)]
@@ -90,8 +90,8 @@ def test_a_failed_run_does_not_stop_the_others(project):
         assert reason.startswith("error: unlucky (log: ")
         assert reason.endswith("train.log)")
     results = collect(campaign)
-    assert [row["seeds"] for row in results["rows"]] == [[0], [0]]
-    assert results["rows"][0]["std"]["calibration/NLL"] is None
+    assert [row.seeds for row in results.rows] == [[0], [0]]
+    assert results.rows[0].std["calibration/NLL"] is None
 
 
 def test_a_method_whose_tries_failed_is_not_chosen_for(project):
@@ -99,24 +99,23 @@ def test_a_method_whose_tries_failed_is_not_chosen_for(project):
     campaign.run()
     assert campaign.choices == {}
     assert "2 of 2 tries failed" in campaign.failures["cals"]
-    assert collect(campaign)["rows"] == []
+    assert collect(campaign).rows == []
 
 
 def test_a_changed_config_is_not_skipped_silently(project):
     a_campaign(project).run()
-    (project / "configs" / "cals" / f"{TASK.config}.py").write_text(CONFIG.format(margin=9.0))
+    write_config(project, margin=9.0)
     campaign = a_campaign(project)
     campaign.run()
     assert len(calls(project)) == 8
     reason = campaign.failures["cals, default, seed 0"]
     assert "holds a run of another config" in reason
-    assert [row["method"] for row in collect(campaign)["rows"]] == ["ce"]
+    assert [row.method for row in collect(campaign).rows] == ["ce"]
 
 
 def test_logging_and_data_folder_are_no_change(project):
     a_campaign(project).run()
-    file = project / "configs" / "cals" / f"{TASK.config}.py"
-    file.write_text(CONFIG.format(margin=8.0).replace("=50", "=7").replace("data/x", "data/y"))
+    write_config(project, lambda text: text.replace("=50", "=7").replace("data/x", "data/y"))
     campaign = a_campaign(project)
     campaign.run()
     assert (len(calls(project)), campaign.failures) == (8, {})
@@ -124,16 +123,15 @@ def test_logging_and_data_folder_are_no_change(project):
 
 def test_a_changed_test_is_done_again(project):
     a_campaign(project).run()
-    file = project / "configs" / "cals" / f"{TASK.config}.py"
-    file.write_text(CONFIG.format(margin=8.0) + "test_cfg = dict(fp16=True)\n")
+    write_config(project, lambda text: text + "test_cfg = dict(fp16=True)\n")
     a_campaign(project).run()
-    assert kinds(calls(project)[8:]) == ["test"] * 2
+    assert kinds(calls(project)[8:]) == ["test"] * 4
 
 
 def test_an_interrupted_run_of_another_config_is_refused(project):
     run = a_campaign(project).a_run("cals", Setting("default"), 0)
     run.folder.mkdir(parents=True)
-    dumped = run.folder / run.config_file.name
+    dumped = run.dumped_config
     run.config().dump(dumped)
     assert not run.trained()
     dumped.write_text(dumped.read_text().replace("margin=8.0", "margin=7.0"))
@@ -156,11 +154,11 @@ def test_table_of_what_is_done(project):
     campaign = a_campaign(project, processes=None)
     campaign.run()
     assert calls(project) == []
-    assert collect(campaign)["rows"] == []
+    assert collect(campaign).rows == []
     a_campaign(project, seeds=[0]).run()
     campaign = a_campaign(project, processes=None)
     campaign.run()
-    assert [row["seeds"] for row in collect(campaign)["rows"]] == [[0], [0]]
+    assert [row.seeds for row in collect(campaign).rows] == [[0], [0]]
     assert len(calls(project)) == 4
 
 

@@ -6,7 +6,12 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from cals_mm.benchmark.records import best_epoch, checkpoint_file, held_out_records, resume_from
+from cals_mm.benchmark.execution.records import (
+    best_epoch,
+    checkpoint_file,
+    held_out_records,
+    resume_from,
+)
 
 MAIN = "mIoU"
 

@@ -47,7 +47,7 @@ def found(tmp_path_factory):
     campaign.run()
     leave_pictures(campaign)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cals_mm.benchmark.differences.DRAWS", 40)
+        patch.setattr("cals_mm.benchmark.reporting.differences.DRAWS", 40)
         results = collect(campaign)
     return campaign, results, report(campaign, results)
 
@@ -59,11 +59,11 @@ def test_what_it_says(found):
     rows = re.findall(r'<th scope="row">(\w+)</th>', page)
     assert rows[:2] == ["cals", "ce"], "ordered by ECE"
     assert "default (chosen)" in page and "margin=6" in page
-    assert "python tools/train.py configs/cals/resnet_digits-lt.py" in page
-    difference = results["rows"][1]["differences"]["calibration/ECE"]
-    assert difference["difference"] == pytest.approx(-5.0)
-    assert difference["over"] == "seeds and test samples"
-    assert results["rows"][1]["differences"]["long_tail/few_ECE"]["over"] == "seeds"
+    assert "python tools/train.py configs/ce/resnet_digits-lt.py --method cals" in page
+    difference = results.rows[1].differences["calibration/ECE"]
+    assert difference.difference == pytest.approx(-5.0)
+    assert difference.over == "seeds and test samples"
+    assert results.rows[1].differences["long_tail/few_ECE"].over == "seeds"
 
 
 def test_it_needs_nothing_else(found):

@@ -102,7 +102,7 @@ def test_what_is_done_is_skipped_and_a_changed_length_refused(done):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--methods", "cal"), "no config of method 'cal' for the task digits-lt; there are: ce, "),
+        (("--methods", "cal"), "the task digits-lt has no method 'cal'; it has ce, "),
         (("--data-root", "/nowhere"), "is not a folder"),
         (("--task", "camvid"), "needs --data-root"),
         (("--jobs", "0"), "--jobs must be at least 1"),

@@ -2,10 +2,11 @@
 
 import csv
 import io
+from dataclasses import replace
 
 from cals_mm.benchmark import collect, write_results
-from cals_mm.benchmark.table import markdown, results_csv
-from cals_mm.benchmark.tasks import CALIBRATION
+from cals_mm.benchmark.plan import CALIBRATION
+from cals_mm.benchmark.reporting.table import markdown, results_csv
 from cals_mm.functional import CALIBRATION_VALUES
 
 from .workshop import a_campaign, make_project
@@ -24,7 +25,7 @@ def test_markdown(tmp_path):
     assert "| +10.50 ± 0.71 |" in rows[0], "the gap has a sign"
     assert "| cals | **default** | 79.00 | 10.00 | 0.9900 |" in rows
     assert "| cals | margin=6 | 79.00 | 10.00 | 0.9900 |" in rows
-    assert "python tools/train.py configs/cals/resnet_digits-lt.py --seed 0 " in text
+    assert "python tools/train.py configs/ce/resnet_digits-lt.py --method cals --seed 0 " in text
     assert "over seeds 0, 1" in text
     assert "## Missing" not in text
 
@@ -39,7 +40,7 @@ def test_csv_keeps_all_digits(tmp_path):
     found = results(tmp_path)
     rows = list(csv.DictReader(io.StringIO(results_csv(found))))
     assert [row["method"] for row in rows] == ["ce", "cals"]
-    std = found["rows"][0]["std"]["accuracy/top1"]
+    std = found.rows[0].std["accuracy/top1"]
     assert float(rows[0]["accuracy/top1_std"]) == std
 
 
@@ -47,7 +48,7 @@ def test_files_of_both_checkpoints(tmp_path):
     found = results(tmp_path)
     names = [file.name for file in write_results(found, "<p>", tmp_path / "out")]
     assert names == ["results.md", "results.csv", "results.html", "results.json"]
-    last = {**found, "checkpoint": "last"}
+    last = replace(found, checkpoint="last")
     names = [file.name for file in write_results(last, "<p>", tmp_path / "out")]
     suffixes = (".md", ".csv", ".html", ".json")
     assert names == [f"results-last{suffix}" for suffix in suffixes]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from cals_mm.benchmark import TASKS, Budget, Campaign, Processes
 
 TASK = TASKS["digits-lt"]
+METHODS = ["ce", "cals"]
 
 CONFIG = """
 default_scope = "mmpretrain"
-model = dict(head=dict(loss=dict(type="Loss", margin={margin})))
+method_defaults = dict(margin={margin})
+model = dict(
+    type="ImageClassifier", head=dict(type="LinearClsHead", num_classes=10, in_channels=8)
+)
 train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(data_root="data/x"))
 val_evaluator = test_evaluator = [dict(type="Accuracy"), dict(type="CalibrationMetric")]
 train_cfg = dict(max_epochs=2, val_interval=1)
@@ -31,19 +35,17 @@ from pathlib import Path
 parser = argparse.ArgumentParser()
 parser.add_argument("config", type=Path)
 parser.add_argument("checkpoint", nargs="?", type=Path)
-parser.add_argument("--cfg-options", nargs="+", default=[])
-for flag in ("--seed", "--work-dir", "--out", "--predictions", "--resume"):
+for flag in ("--cfg-options", "--method-options"):
+    parser.add_argument(flag, nargs="+", default=[])
+for flag in ("--method", "--seed", "--work-dir", "--out", "--predictions", "--resume"):
     parser.add_argument(flag)
 args = parser.parse_args()
 root = Path(__file__).parents[1]
 with (root / "calls").open("a") as calls:
     print(Path(__file__).stem, *sys.argv[1:], file=calls)
-options = dict(option.split("=", 1) for option in args.cfg_options)
-margin = options.get("model.head.loss.margin", "default")
-method = args.config.parent.name
 folder = Path(args.work_dir)
 folder.mkdir(parents=True, exist_ok=True)
-def figures(split, seed):
+def figures(split, seed, method, margin):
     nll = json.loads((root / "figures.json").read_text())[split][method][margin]
     keys = ("ECE", "aECE", "cwECE", "gap", "Brier")
     values = {f"calibration/{key}": 10 * nll + seed for key in keys}
@@ -55,6 +57,9 @@ TRAIN = """
 if args.seed == "13":
     print("starting")
     sys.exit("error: unlucky")
+margin = dict(option.split("=", 1) for option in args.method_options).get("margin", "default")
+# In place of the config that is left for the test.
+(folder / args.config.with_suffix(".json").name).write_text(json.dumps([args.method, margin]))
 def checkpoint(name):
     with zipfile.ZipFile(folder / name, "w") as archive:
         archive.writestr("archive/data.pkl", args.seed)
@@ -64,7 +69,7 @@ records = [{"loss": 1.0, "step": 1}]
 for epoch in (1, 2):
     checkpoint(f"epoch_{epoch}.pth")
     # The first epoch has the better accuracy, the second the better NLL.
-    record = figures("val", 0)
+    record = figures("val", 0, args.method, margin)
     record["accuracy/top1"] -= epoch
     record["calibration/NLL"] -= 0.01 * epoch
     records.append({**record, "step": epoch})
@@ -75,22 +80,27 @@ log.write_text("\\n".join(map(json.dumps, records)) + "\\n{\\"accuracy/top1\\": 
 TEST = """
 (folder / "calibration.pt").touch()
 seed = int(args.checkpoint.parent.name.removeprefix("seed"))
-Path(args.out).write_text(json.dumps(figures("test", seed)))
+what = json.loads(args.config.with_suffix(".json").read_text())
+Path(args.out).write_text(json.dumps(figures("test", seed, *what)))
 """
 
 
-def make_project(root: Path, methods: Mapping[str, float] = {"ce": 1.0, "cals": 8.0}) -> Path:
-    """Configs (each with a margin) and scripts under ``root``."""
-    for method, margin in methods.items():
-        file = root / "configs" / method / f"{TASK.config}.py"
-        file.parent.mkdir(parents=True)
-        file.write_text(CONFIG.format(margin=margin))
+def make_project(root: Path) -> Path:
+    """The task's config and scripts under ``root``."""
+    write_config(root)
     (root / "tools").mkdir()
     (root / "tools" / "train.py").write_text(COMMON + TRAIN)
     (root / "tools" / "test.py").write_text(COMMON + TEST)
-    values = {method: {"default": 1.0, "6.0": 1.0, "12.0": 1.0} for method in methods}
+    values = {method: {"default": 1.0, "6.0": 1.0, "12.0": 1.0} for method in METHODS}
     set_figures(root, val=values, test=values)
     return root
+
+
+def write_config(root: Path, change: Callable[[str], str] = str, margin: float = 8.0) -> None:
+    """Write the task's config, its text changed."""
+    file = root / TASK.config
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(change(CONFIG.format(margin=margin)))
 
 
 def set_figures(root: Path, **splits: dict[str, dict[str, float]]) -> None:
@@ -107,5 +117,5 @@ def calls(root: Path) -> list[str]:
 def a_campaign(root: Path, **arguments) -> Campaign:
     """A campaign of the project, quiet."""
     budget = Budget(root, root / "out")
-    defaults = {"methods": ["ce", "cals"], "seeds": [0, 1], "processes": Processes(2)}
+    defaults = {"methods": METHODS, "seeds": [0, 1], "processes": Processes(2)}
     return Campaign(budget, TASK, **{**defaults, "say": lambda line: None, **arguments})

@@ -54,6 +54,7 @@ def test_every_method_has_its_loss_and_its_hook(name, kind):
 
 def test_add_cals_is_the_case_of_cals():
     cfg = tiny_segmentor()
+    assert add_cals(cfg).to_dict() == with_method(cfg, "cals").to_dict()
     new = add_cals(cfg, margin=7.0)
     assert new.to_dict() == with_method(cfg, "cals", margin=7.0).to_dict()
     cfg.method_defaults = {"margin": 3.0}

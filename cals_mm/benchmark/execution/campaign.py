@@ -1,0 +1,162 @@
+"""Train every method under one budget, choose its setting on held-out data, test it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cals_mm.benchmark.plan import DEFAULT, Setting, Task, candidates, choose
+from cals_mm.methods import METHODS
+
+from .processes import Processes, RunFailed
+from .progress import Progress
+from .run import Budget, Run
+
+__all__ = ["Campaign", "Choice"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the setting of a method was chosen.
+
+    Attributes:
+        setting: The chosen one.
+        held_out: Held-out figures of every setting that was tried, with the first seed.
+    """
+
+    setting: Setting
+    held_out: dict[Setting, dict[str, float]]
+
+
+@dataclass
+class Campaign:
+    """All runs of one task.
+
+    Args:
+        budget: What all methods share.
+        task: The task.
+        methods: Names of the methods.
+        seeds: Seeds; settings are tried with the first.
+        tries: Settings that are tried of every method that has a knob.
+        kind: Checkpoint that is tested and chosen by, ``'best'`` on the held-out data or
+            ``'last'``.
+        processes: Where commands run; None: nothing is started, what is done is collected.
+        say: Gets each line of progress.
+    """
+
+    budget: Budget
+    task: Task
+    methods: Sequence[str]
+    seeds: Sequence[int]
+    tries: int = 1
+    kind: str = "best"
+    processes: Processes | None = None
+    say: Callable[[str], None] = print
+    failures: dict[str, str] = field(default_factory=dict)
+    """Why a run failed, by its description."""
+    choices: dict[str, Choice] = field(default_factory=dict)
+    tested: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
+    """Figures on the test split, by method and seed."""
+
+    def run(self) -> None:
+        """Do all that is not done yet."""
+        settings = {method: self.settings(method) for method in self.methods}
+        tried = [
+            self.a_run(method, setting, self.seeds[0])
+            for method in self.methods
+            for setting in settings[method]
+        ]
+        others = len(self.methods) * (len(self.seeds) - 1)
+        jobs = self.processes.jobs if self.processes else 1
+        self._progress = Progress(len(tried) + others, jobs, self.say)
+        self._each(self._train, tried)
+        for method in self.methods:
+            self._choose(method, settings[method])
+        chosen = [
+            self.a_run(method, choice.setting, seed)
+            for method, choice in self.choices.items()
+            for seed in self.seeds
+        ]
+        self._each(self._train, [run for run in chosen if run not in tried])
+        self._each(self._test, chosen)
+        # In the order of the methods and seeds, not in that of their end.
+        found = {method: self.tested[method] for method in self.methods if method in self.tested}
+        self.tested = {method: dict(sorted(figures.items())) for method, figures in found.items()}
+
+    def settings(self, method: str) -> list[Setting]:
+        """The settings of a method that are tried."""
+        cfg = self.a_run(method, DEFAULT, self.seeds[0]).config()
+        return candidates(cfg, METHODS[method], self.tries)
+
+    def a_run(self, method: str, setting: Setting, seed: int) -> Run:
+        """One of the runs."""
+        return Run(self.budget, self.task, method, setting, seed)
+
+    def _each(self, function: Callable[[Run], None], runs: Sequence[Run]) -> None:
+        def guarded(run: Run) -> None:
+            try:
+                function(run)
+            except (RunFailed, ValueError, OSError) as error:
+                self.failures[str(run)] = str(error)
+                self.say(f"failed: {run}: {error}")
+
+        if self.processes is None:
+            for run in runs:
+                guarded(run)
+        else:
+            self.processes.map(guarded, runs)
+
+    def _train(self, run: Run) -> None:
+        if run.trained():
+            self._progress.skip(str(run))
+            return
+        if self.processes is None:
+            raise ValueError("not trained to the end yet")
+        with self._progress.running(str(run)):
+            began = time.monotonic()
+            lock = run.folder / ".lock"
+            self.processes.call(run.start_command, run.folder / "train.log", lock)
+            run.mark_trained(time.monotonic() - began)
+
+    def _choose(self, method: str, settings: Sequence[Setting]) -> None:
+        held_out = {}
+        for setting in settings:
+            run = self.a_run(method, setting, self.seeds[0])
+            if str(run) in self.failures:
+                continue
+            try:
+                held_out[setting] = run.held_out(self.kind)
+            except (ValueError, OSError) as error:
+                self.failures[str(run)] = str(error)
+        missing = len(settings) - len(held_out)
+        if missing:
+            self.failures[method] = f"{missing} of {len(settings)} tries failed: no setting chosen"
+            self.say(f"failed: {method}: {self.failures[method]}")
+            return
+        self.choices[method] = Choice(choose(held_out), held_out)
+        if len(settings) > 1:
+            self.say(f"{method}: of {len(settings)} settings {self.choices[method].setting.name}")
+
+    def _test(self, run: Run) -> None:
+        if str(run) in self.failures:
+            return
+        metrics = run.tested(self.kind)
+        if metrics is None:
+            if self.processes is None:
+                raise ValueError("not tested yet")
+            folder = run.test_folder(self.kind)
+            self.processes.call(
+                lambda: run.test_command(self.kind, keep=True),
+                folder / "test.log",
+                run.folder / ".lock",
+            )
+            run.mark_tested(self.kind)
+            metrics = run.tested(self.kind)
+            assert metrics is not None
+            main = self.task.main
+            self.say(
+                f"tested: {run}: {main.heading} {metrics[main.key]:.2f}, "
+                f"ECE % {metrics['calibration/ECE']:.2f}"
+            )
+        self.tested.setdefault(run.method, {})[run.seed] = metrics

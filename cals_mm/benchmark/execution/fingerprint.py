@@ -1,0 +1,39 @@
+"""Whether two configs say the same about a training or a test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from mmengine.config import Config
+
+__all__ = ["TESTING", "TRAINING", "fingerprint"]
+
+TRAINING = (
+    *("default_scope", "model", "train_dataloader", "val_dataloader", "val_evaluator"),
+    *("train_cfg", "val_cfg", "optim_wrapper", "param_scheduler"),
+    *("custom_hooks", "default_hooks", "randomness"),
+)
+"""Parts of a config that training depends on."""
+TESTING = ("default_scope", "model", "test_dataloader", "test_evaluator", "test_cfg")
+"""Parts of a config that a test depends on."""
+# What only the log depends on.
+_SILENT_HOOKS = ("logger", "timer", "visualization")
+
+
+def fingerprint(cfg: Config, parts: Iterable[str]) -> str:
+    """Hash of parts of a config, wherever the data lie and whatever is logged."""
+    values = {part: _without_paths(cfg.get(part)) for part in parts if cfg.get(part) is not None}
+    for hook in _SILENT_HOOKS:
+        values.get("default_hooks", {}).pop(hook, None)
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_paths(item) for k, item in value.items() if k != "data_root"}
+    if isinstance(value, (list, tuple)):
+        return [_without_paths(item) for item in value]
+    return value

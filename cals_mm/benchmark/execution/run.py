@@ -1,0 +1,226 @@
+"""One training run and its test: what is done already, the commands for the rest."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from cals_mm import files, runs
+from cals_mm.benchmark.plan import Setting, Task
+from cals_mm.config import nested, with_method
+
+from .fingerprint import TESTING, TRAINING, fingerprint
+from .records import checkpoint_file, held_out_records, resume_from
+
+__all__ = ["Budget", "Run", "shown"]
+
+MARKER = "trained.json"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What all methods share.
+
+    Attributes:
+        root: Root of the project, with ``configs`` and ``tools``.
+        work_dir: Folder of all results.
+        data_root: Folder of the data; None as the configs have it.
+        epochs: Length of the training; None as the configs have it.
+        amp: Mixed precision.
+    """
+
+    root: Path
+    work_dir: Path
+    data_root: str | None = None
+    epochs: int | None = None
+    amp: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method with one setting and one seed."""
+
+    budget: Budget
+    task: Task
+    method: str
+    setting: Setting
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.method}, {self.setting.name}, seed {self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """Where it writes."""
+        parts = (self.task.name, self.method, self.setting.name, f"seed{self.seed}")
+        return self.budget.work_dir.joinpath(*parts)
+
+    @property
+    def config_file(self) -> Path:
+        """The task's config."""
+        return self.budget.root / self.task.config
+
+    @property
+    def dumped_config(self) -> Path:
+        """Where a training leaves the config that it was started with."""
+        return self.folder / self.config_file.name
+
+    def config(self) -> Config:
+        """The config that is trained, its data where the config file has them."""
+        cfg = Config.fromfile(self.config_file, import_custom_modules=False)
+        cfg.merge_from_dict(self.changes())
+        cfg = with_method(cfg, self.method, **nested(dict(self.setting.options)))
+        if self.budget.amp:
+            runs.use_mixed_precision(cfg)
+        cfg.randomness = {**cfg.get("randomness", {}), "seed": self.seed}
+        return cfg
+
+    def changes(self) -> dict[str, Any]:
+        """Changes of the config, by dotted key, that give the training its length."""
+        if self.budget.epochs is None:
+            return {}
+        cfg = Config.fromfile(self.config_file, import_custom_modules=False)
+        ends = {
+            f"param_scheduler.{index}.end": self.budget.epochs
+            for index, scheduler in enumerate(cfg.param_scheduler)
+            if "end" in scheduler
+        }
+        return {"train_cfg.max_epochs": self.budget.epochs, **ends}
+
+    def trained(self) -> bool:
+        """Whether the training has ended.
+
+        Raises:
+            ValueError: If the folder holds a run of another config.
+        """
+        wanted = fingerprint(self.config(), TRAINING)
+        marker = _read(self.folder / MARKER)
+        found = marker["config"] if marker else self._fingerprint_of_dump()
+        if found not in (None, wanted):
+            raise ValueError(
+                f"{str(self.folder)!r} holds a run of another config; move that folder away to "
+                "train anew, or choose another --work-dir"
+            )
+        return marker is not None
+
+    def _fingerprint_of_dump(self) -> str | None:
+        """What was begun in the folder, by the config that MMEngine has left there."""
+        if not self.dumped_config.is_file():
+            return None
+        cfg = Config.fromfile(self.dumped_config, import_custom_modules=False)
+        return fingerprint(cfg, TRAINING)
+
+    def train_command(self) -> list[str]:
+        """The command of a fresh training."""
+        options = [f"{key}={value}" for key, value in self.setting.options]
+        return [
+            *self._script("train.py", self.config_file),
+            *("--method", self.method),
+            *(["--method-options", *options] if options else []),
+            *("--seed", str(self.seed), "--work-dir", str(self.folder)),
+            *(["--amp"] if self.budget.amp else []),
+            *self._shared(self.changes()),
+        ]
+
+    def start_command(self) -> list[str]:
+        """The command that starts the training, or goes on from where a stopped run stands.
+
+        What cannot be gone on from is put aside.
+        """
+        checkpoint = resume_from(self.folder, self.config())
+        if checkpoint is not None:
+            return [*self.train_command(), "--resume", str(checkpoint)]
+        for file in self.folder.glob("*.pth"):
+            file.rename(file.with_suffix(".interrupted"))
+        return self.train_command()
+
+    def mark_trained(self, seconds: float) -> None:
+        """Note that the training has ended.
+
+        Args:
+            seconds: Duration since it was started, or gone on with, for the last time.
+        """
+        marker = {"config": fingerprint(self.config(), TRAINING), "seconds": round(seconds, 1)}
+        files.write_json(self.folder / MARKER, marker)
+
+    def held_out(self, kind: str) -> dict[str, float]:
+        """Held-out figures of the ``'best'`` or the ``'last'`` checkpoint."""
+        epoch, _ = self.checkpoint(kind)
+        records = held_out_records(self.folder, self.task.main.key)
+        if epoch not in records:
+            raise ValueError(f"the log of {self} has no validation of epoch {epoch}")
+        return records[epoch]
+
+    def checkpoint(self, kind: str) -> tuple[int, Path]:
+        """Epoch and file of the ``'best'`` or the ``'last'`` checkpoint."""
+        saving = self.config().default_hooks.checkpoint
+        return checkpoint_file(self.folder, saving.save_best, saving.rule, kind)
+
+    def test_folder(self, kind: str) -> Path:
+        """Where the test of a checkpoint writes."""
+        return self.folder / f"test-{kind}"
+
+    def test_command(self, kind: str, keep: bool = False) -> list[str]:
+        """The command of the test of a checkpoint, with the config that the training has left.
+
+        Args:
+            kind: ``'best'`` or ``'last'``.
+            keep: Keep what the report is made of beside the figures.
+        """
+        folder = self.test_folder(kind)
+        changes, more = {}, []
+        if keep:
+            for index, metric in enumerate(self.config().test_evaluator):
+                if metric["type"] == "CalibrationMetric":
+                    changes[f"test_evaluator.{index}.out_file"] = str(folder / "calibration.pt")
+            if self.task.single_labels:
+                more = ["--predictions", str(folder / "predictions.pt")]
+        return [
+            *self._script("test.py", self.dumped_config, self.checkpoint(kind)[1]),
+            *("--work-dir", str(folder), "--out", str(folder / "metrics.json"), *more),
+            *self._shared(changes),
+        ]
+
+    def tested(self, kind: str) -> dict[str, float] | None:
+        """Figures of the test of a checkpoint; None if it has to be tested (again)."""
+        marker = _read(self.test_folder(kind) / "tested.json")
+        if marker is None or marker["test"] != self._test_mark(kind):
+            return None
+        return marker["metrics"]
+
+    def mark_tested(self, kind: str) -> None:
+        """Note what was tested, and with which figures."""
+        folder = self.test_folder(kind)
+        metrics = _read(folder / "metrics.json")
+        marker = {"test": self._test_mark(kind), "metrics": metrics}
+        files.write_json(folder / "tested.json", marker)
+
+    def _test_mark(self, kind: str) -> dict[str, str]:
+        return {
+            "config": fingerprint(self.config(), TESTING),
+            "checkpoint": self.checkpoint(kind)[1].name,
+        }
+
+    def _script(self, name: str, *args: Path) -> list[str]:
+        return [sys.executable, str(self.budget.root / "tools" / name), *map(str, args)]
+
+    def _shared(self, changes: dict[str, Any]) -> list[str]:
+        data = ["--data-root", self.budget.data_root] if self.budget.data_root else []
+        said = [f"{key}={value}" for key, value in changes.items()]
+        return [*data, *(["--cfg-options", *said] if said else [])]
+
+
+def shown(command: Sequence[str], root: Path) -> str:
+    """A command as one writes it in the project's root."""
+    return shlex.join(["python", *(word.removeprefix(f"{root}/") for word in command[1:])])
+
+
+def _read(file: Path) -> Any:
+    return json.loads(file.read_text("utf-8")) if file.is_file() else None

@@ -1,0 +1,18 @@
+"""What is compared: tasks, the methods of each, and the settings that are tried."""
+
+from .methods import check_methods
+from .settings import CRITERION, DEFAULT, Setting, candidates, choose
+from .tasks import CALIBRATION, TASKS, Column, Task
+
+__all__ = [
+    "CALIBRATION",
+    "CRITERION",
+    "DEFAULT",
+    "TASKS",
+    "Column",
+    "Setting",
+    "Task",
+    "candidates",
+    "check_methods",
+    "choose",
+]

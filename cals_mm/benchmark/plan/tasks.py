@@ -1,0 +1,121 @@
+"""The tasks that methods are compared on, and the columns of their tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cals_mm.functional import CALIBRATION_VALUES
+
+__all__ = ["CALIBRATION", "TASKS", "Column", "Task"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of the table.
+
+    Attributes:
+        key: Name of the metric in what ``tools/test.py --out`` writes.
+        heading: Heading of the column.
+        better: ``'higher'``, ``'lower'``, or ``'zero'`` where the distance to 0 counts.
+        digits: Digits after the point.
+    """
+
+    key: str
+    heading: str
+    better: str
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained and tested.
+
+    Attributes:
+        name: Name on the command line, and of the folder of its runs.
+        config: Config file of the reference, relative to the root of the project. What it is
+            trained with is changed by the table of methods.
+        title: What a reader is told the task is.
+        main: Column of the task's own metric.
+        more: Further columns before those of calibration.
+        single_labels: One label a sample, so that single predictions can be kept.
+        needs_data: The data do not come with the project or a dependency.
+    """
+
+    name: str
+    config: str
+    title: str
+    main: Column
+    more: tuple[Column, ...] = ()
+    single_labels: bool = False
+    needs_data: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns of the table, from the left."""
+        return (self.main, *self.more, *CALIBRATION)
+
+
+CALIBRATION = tuple(
+    Column(f"calibration/{value.name}", value.heading, value.better, value.digits)
+    for value in CALIBRATION_VALUES.values()
+    if value.compared and value.better
+)
+_MIOU = Column("mIoU", "mIoU %", "higher")
+_ACCURACY = Column("accuracy/top1", "accuracy %", "higher")
+_TEXT_ACCURACY = Column("calibration/accuracy", "accuracy %", "higher")
+_FEW = (
+    Column("long_tail/few_accuracy", "few-shot accuracy %", "higher"),
+    Column("long_tail/few_ECE", "few-shot ECE %", "lower"),
+)
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("demo", "configs/ce/deeplabv3_demo.py", "synthetic street scenes", _MIOU),
+        Task(
+            "camvid",
+            "configs/ce/deeplabv3_camvid.py",
+            "CamVid, all images",
+            _MIOU,
+            needs_data=True,
+        ),
+        Task(
+            "camvid-80",
+            "configs/ce/deeplabv3_camvid-80.py",
+            "CamVid, 80 images",
+            _MIOU,
+            needs_data=True,
+        ),
+        Task(
+            "digits-lt",
+            "configs/ce/resnet_digits-lt.py",
+            "handwritten digits with a long tail",
+            _ACCURACY,
+            _FEW,
+            single_labels=True,
+        ),
+        Task(
+            "20newsgroups",
+            "configs/ce/gpcnn_20newsgroups.py",
+            "20 Newsgroups",
+            _TEXT_ACCURACY,
+            single_labels=True,
+            needs_data=True,
+        ),
+        Task(
+            "20newsgroups-bydate",
+            "configs/ce/gpcnn_20newsgroups-bydate.py",
+            "20 Newsgroups, split by date",
+            _TEXT_ACCURACY,
+            single_labels=True,
+            needs_data=True,
+        ),
+        Task(
+            "stdlib-docs",
+            "configs/ce/meanmlp_stdlib-docs.py",
+            "subjects of docstrings of Python's standard library",
+            _TEXT_ACCURACY,
+            single_labels=True,
+        ),
+    )
+}

@@ -1,0 +1,8 @@
+"""What came out: figures with intervals, tables, the report, the files."""
+
+from .collect import collect
+from .report import report
+from .results import Results, Row
+from .write import write_results
+
+__all__ = ["Results", "Row", "collect", "report", "write_results"]

@@ -1,0 +1,175 @@
+"""Figures as text, and what a reader has to know to read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from cals_mm.benchmark.plan import CRITERION, Column
+from cals_mm.functional import CALIBRATION_VALUES
+from cals_mm.methods import REFERENCE
+
+from .bootstrap import chance_of_one_sign
+from .results import Results, Row
+
+__all__ = [
+    "GLOSSARY",
+    "Tried",
+    "cell",
+    "difference",
+    "is_best",
+    "mark",
+    "merit",
+    "reading",
+    "signed",
+    "subject",
+    "tried_settings",
+]
+
+BETTER, WORSE = "▲", "▼"
+
+GLOSSARY = {
+    value.heading.removesuffix(" %"): value.meaning
+    for value in CALIBRATION_VALUES.values()
+    if value.compared
+}
+"""What the columns mean."""
+
+
+def subject(results: Results) -> str:
+    """What the figures are of."""
+    seeds = results.seeds
+    best = results.checkpoint == "best"
+    which = "that was best on the held-out data" if best else "of the last epoch"
+    numbers = ", ".join(map(str, seeds))
+    spread = f"mean ± standard deviation over seeds {numbers}"
+    return f"Test split, the checkpoint {which}; {spread if len(seeds) > 1 else f'seed {numbers}'}."
+
+
+def cell(row: Row, column: Column) -> str:
+    """Mean and standard deviation of one figure."""
+    mean, deviation = row.mean[column.key], row.std[column.key]
+    if mean is None:
+        return "–"
+    text = signed(mean, column)
+    return text if deviation is None else f"{text} ± {deviation:.{column.digits}f}"
+
+
+def signed(value: float, column: Column) -> str:
+    """A figure with the digits of its column; with its sign where the sign says something."""
+    sign = "+" if column.better == "zero" else ""
+    return f"{value:{sign}.{column.digits}f}".replace("-", "−")
+
+
+def mark(row: Row, column: Column) -> str:
+    """Whether a figure is better or worse than the reference's, its interval excluding 0."""
+    found = row.differences.get(column.key)
+    if not found or not found.excludes_zero:
+        return ""
+    return BETTER if (found.difference > 0) == (column.better == "higher") else WORSE
+
+
+def is_best(results: Results, row: Row, column: Column) -> bool:
+    """Whether a figure is the best of its column, and marked as better than the reference."""
+    if mark(row, column) != BETTER:
+        return False
+    return merit(row, column) == max(merit(other, column) for other in results.rows)
+
+
+def merit(row: Row, column: Column) -> float:
+    """How good a figure is: the higher, the better; of a missing one minus infinity."""
+    mean = row.mean[column.key]
+    if mean is None:
+        return -math.inf
+    return {"higher": mean, "lower": -mean, "zero": -abs(mean)}[column.better]
+
+
+def difference(row: Row, column: Column) -> str:
+    """The difference to the reference with its interval."""
+    found = row.differences.get(column.key)
+    if not found:
+        return "–"
+    signs = replace(column, better="zero")
+    if found.low is None or found.high is None:
+        return signed(found.difference, signs)
+    ends = f"{signed(found.low, signs)}, {signed(found.high, signs)}"
+    return f"{signed(found.difference, signs)} [{ends}]"
+
+
+def reading(results: Results) -> list[str]:
+    """How the table is to be read, and what it cannot say."""
+    found = [item for row in results.rows for item in row.differences.values()]
+    if not found:
+        return [f"No comparison: {REFERENCE} has not been tested with the same seeds."]
+    reference = REFERENCE
+    lines = [
+        f"{BETTER} better, {WORSE} worse than {reference}, and the 95 % interval of the difference "
+        "excludes 0. **Bold**: the best of its column, where it is marked so; a column without a "
+        f"bold figure shows no method that is clearly better than {reference}. Of conf − acc the "
+        "distance to 0 counts."
+    ]
+    over = {item.over for item in found}
+    if over & {"seeds and test samples", "samples"}:
+        lines.append(
+            "Intervals: paired bootstrap. Resampled are the seeds and the test samples, the same "
+            "ones for all methods"
+            + ("; of few-shot figures the seeds alone." if "seeds" in over else ".")
+        )
+    elif "seeds" in over:
+        lines.append("Intervals: paired bootstrap over the seeds. The test split is always whole.")
+    count = len(results.seeds)
+    if "nothing" in over:
+        lines.append("One seed, and nothing to resample: the differences have no intervals.")
+    elif count < 6:
+        few = (
+            "One seed says nothing about others: the intervals hold for this one training of each."
+            if count == 1
+            else f"{count} seeds are few, and the intervals rather too narrow: how far another "
+            "seed would lie is hardly known from so many."
+        )
+        if "seeds" in over:
+            few += (
+                " Where the seeds alone are resampled and there is no difference at all, the "
+                f"{count} differences have one sign, and the interval excludes 0, in "
+                f"{100 * chance_of_one_sign(count):.0f} % of the cases: such a mark is a hint, "
+                "not a proof."
+            )
+        lines.append(few)
+    marked = sum(item.low is not None for item in found)
+    if marked > 20:
+        lines.append(
+            f"There are {marked} comparisons: at 95 %, about {marked / 20:.0f} would be marked by "
+            "chance alone."
+        )
+    return lines
+
+
+class Tried(NamedTuple):
+    """A setting that was tried, as text.
+
+    Attributes:
+        method: Name of the method.
+        setting: Name of the setting.
+        chosen: It was chosen among several.
+        figures: Held-out figure of the task, ECE and NLL.
+    """
+
+    method: str
+    setting: str
+    chosen: bool
+    figures: tuple[str, str, str]
+
+
+def tried_settings(results: Results) -> Iterator[Tried]:
+    """All settings that were tried, in the order of the methods and of trying."""
+    for method, choice in results.choices.items():
+        for setting, figures in choice.held_out.items():
+            chosen = len(choice.held_out) > 1 and setting == choice.setting
+            shown = (
+                f"{figures[results.task.main.key]:.2f}",
+                f"{figures['calibration/ECE']:.2f}",
+                f"{figures[CRITERION]:.4f}",
+            )
+            yield Tried(method, setting.name, chosen, shown)

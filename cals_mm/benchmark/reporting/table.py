@@ -1,0 +1,101 @@
+"""The figures as Markdown and as comma-separated values."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from cals_mm.methods import METHODS, REFERENCE
+
+from .reading import cell, difference, is_best, mark, reading, subject, tried_settings
+from .results import Results
+
+__all__ = ["figures_table", "markdown", "results_csv"]
+
+
+def markdown(results: Results) -> str:
+    """The table of results, how it is to be read, the choices and the commands."""
+    columns = results.columns
+    lines = [
+        f"# {results.task.title}",
+        "",
+        subject(results),
+        "",
+        _row(["method", "setting", "seeds", *(column.heading for column in columns)]),
+        _row(["---"] * (len(columns) + 3)),
+    ]
+    for row in results.rows:
+        cells = [
+            f"**{text}**" if is_best(results, row, column) else text
+            for column in columns
+            for text in [f"{cell(row, column)} {mark(row, column)}".rstrip()]
+        ]
+        lines.append(_row([row.method, row.setting, str(len(row.seeds)), *cells]))
+    if not results.rows:
+        lines.append("\nNo run has been tested yet.")
+    lines += ["", *(f"- {line}" for line in reading(results))]
+    if compared := [row for row in results.rows if row.differences]:
+        lines += ["", f"## Difference to {REFERENCE}, with 95 % interval", ""]
+        lines.append(_row(["method", *(column.heading for column in columns)]))
+        lines.append(_row(["---"] * (len(columns) + 1)))
+        lines += [
+            _row([row.method, *(difference(row, column) for column in columns)]) for row in compared
+        ]
+    lines += ["", "## How the settings were chosen", "", choice_table(results)]
+    lines += ["", "## Commands", "", "Those of the first seed; the others differ in `--seed`.", ""]
+    lines += ["```", *(command for row in results.rows for command in row.commands), "```"]
+    if results.failures:
+        lines += ["", "## Missing", ""]
+        lines += [f"- {name}: {reason}" for name, reason in results.failures.items()]
+    named = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+    return "\n".join([*lines, "", f"Versions: {named}.", ""])
+
+
+def figures_table(results: Results) -> str:
+    """The figures alone: means over the seeds, without settings and comparison."""
+    lines = [_row(["", *(column.heading for column in results.columns)])]
+    lines.append(_row(["---"] * (len(results.columns) + 1)))
+    for row in results.rows:
+        figures = [cell(row, column) for column in results.columns]
+        lines.append(_row([METHODS[row.method].title, *figures]))
+    return "\n".join(lines)
+
+
+def choice_table(results: Results) -> str:
+    """The held-out figures of every setting that was tried."""
+    names = (results.task.main.heading, "ECE %", "NLL")
+    lines = [
+        f"By the lowest NLL on the held-out data with seed {results.seeds[0]}; the test split "
+        "has no part in it.",
+        "",
+        _row(["method", "setting", *(f"held-out {name}" for name in names)]),
+        _row(["---"] * 5),
+    ]
+    for tried in tried_settings(results):
+        name = f"**{tried.setting}**" if tried.chosen else tried.setting
+        lines.append(_row([tried.method, name, *tried.figures]))
+    return "\n".join(lines)
+
+
+def results_csv(results: Results) -> str:
+    """One line for each method; metrics under the names that ``tools/test.py`` gives them."""
+    keys = [column.key for column in results.columns]
+    parts = ("mean", "std", "difference_low", "difference_high")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["method", "setting", "seeds", *(f"{key}_{part}" for key in keys for part in parts)]
+    )
+    for row in results.rows:
+        figures = []
+        for key in keys:
+            found = row.differences.get(key)
+            ends = (found.low, found.high) if found else (None, None)
+            figures += [row.mean[key], row.std[key], *ends]
+        shown = ["" if value is None else repr(value) for value in figures]
+        writer.writerow([row.method, row.setting, len(row.seeds), *shown])
+    return text.getvalue()
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

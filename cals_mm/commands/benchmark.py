@@ -1,0 +1,129 @@
+"""Compare methods on one task: one budget, settings chosen on held-out data, one table.
+
+    python tools/benchmark.py --task digits-lt
+    python tools/benchmark.py --task camvid-80 --methods ce cals mbls --data-root DIR --tries 3
+
+Every run is a process of tools/train.py or tools/test.py in WORK_DIR/TASK/METHOD/SETTING/seedS.
+What is done is skipped and what was stopped goes on, so the same command may be given again at
+any time; a run that fails is reported and the others go on (exit code 1 at the end).
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cals_mm import runs
+from cals_mm.benchmark import (
+    TASKS,
+    Budget,
+    Campaign,
+    Processes,
+    check_methods,
+    collect,
+    report,
+    write_results,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Root of the project, with `configs` and `tools`."""
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Arguments of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", required=True, choices=TASKS, help="what is compared on")
+    parser.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="default: all that are for the task"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED")
+    parser.add_argument(
+        "--tries",
+        type=int,
+        default=1,
+        metavar="N",
+        help="settings tried of each method, chosen between on held-out data with the first seed "
+        "(default: 1, the method as it is)",
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="J", help="trainings at a time")
+    parser.add_argument("--data-root", metavar="DIR", help="folder of the data")
+    parser.add_argument("--work-dir", default="work_dirs/benchmark", metavar="DIR")
+    parser.add_argument(
+        "--checkpoint",
+        choices=["best", "last"],
+        default="best",
+        help="which is tested: best on the held-out data, or of the last epoch",
+    )
+    parser.add_argument("--epochs", type=int, metavar="E", help="shorter or longer trainings")
+    parser.add_argument("--amp", action="store_true", help="mixed precision, as of tools/train.py")
+    parser.add_argument(
+        "--table-only", action="store_true", help="start nothing; make the table of what is done"
+    )
+    args = parser.parse_args(argv)
+    for name in ("tries", "jobs", "epochs"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} must be at least 1, got {value}")
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error("--seeds names one twice")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+    task = TASKS[args.task]
+    methods = check_methods(ROOT, task, args.methods)
+    if task.needs_data and not args.data_root and not args.table_only:
+        raise ValueError(f"the task {task.name} needs --data-root DIR, the folder of its data")
+    if args.data_root and not Path(args.data_root).is_dir():
+        raise FileNotFoundError(f"--data-root {args.data_root!r} is not a folder")
+    work_dir = Path(args.work_dir).expanduser()
+    runs.check_writable(str(work_dir / task.name))
+    budget = Budget(ROOT, work_dir, args.data_root, args.epochs, args.amp)
+    campaign = Campaign(
+        budget,
+        task,
+        methods,
+        args.seeds,
+        args.tries,
+        args.checkpoint,
+        None if args.table_only else Processes(args.jobs),
+        say=lambda line: print(line, flush=True),
+    )
+    run_to_the_end(campaign)
+    print("making intervals and pictures: a second or two for each run", flush=True)
+    results = collect(campaign)
+    files = write_results(results, report(campaign, results), work_dir / task.name)
+    print(files[0].read_text("utf-8"))
+    print(f"written: {', '.join(map(str, files))}", flush=True)
+    report_failures(campaign)
+    if campaign.failures and not args.table_only:
+        sys.exit(1)
+
+
+def run_to_the_end(campaign: Campaign) -> None:
+    """Do all that is not done yet; an interrupt, or SIGTERM, ends the trainings too."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        campaign.run()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def report_failures(campaign: Campaign) -> None:
+    """Say what is missing, and why."""
+    for name, reason in campaign.failures.items():
+        print(f"failed: {name}: {reason}", file=sys.stderr)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,22 @@
+"""Options of a method by dotted key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+__all__ = ["nested"]
+
+
+def nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by dotted key as dictionaries in each other.
+
+    Example:
+        >>> nested({"margin": 10.0, "rule.type": "heuristic"})
+        {'margin': 10.0, 'rule': {'type': 'heuristic'}}
+    """
+    cfg = Config()
+    cfg.merge_from_dict(dict(options))
+    return cfg.to_dict()

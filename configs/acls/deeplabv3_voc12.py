@@ -1,5 +1,0 @@
-# DeepLabV3, ResNet-50, 512x512 crops of PASCAL VOC 2012, ACLS.
-_base_ = "../ce/deeplabv3_voc12.py"
-model = dict(
-    decode_head=dict(loss_decode=dict(_delete_=True, type="ACLSLoss", margin=10.0, weight=0.1))
-)

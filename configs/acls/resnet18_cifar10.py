@@ -1,3 +1,0 @@
-# ResNet-18 on CIFAR-10, or on ten folders of 32x32 images, ACLS.
-_base_ = "../ce/resnet18_cifar10.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="ACLSLoss", margin=5.0, weight=0.1)))

@@ -1,3 +1,0 @@
-# ResNet-32 on CIFAR-100 with a long tail, ACLS.
-_base_ = "../ce/resnet32_cifar100-lt.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="ACLSLoss", margin=10.0, weight=0.1)))

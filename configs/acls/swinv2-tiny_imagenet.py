@@ -1,3 +1,0 @@
-# Swin V2, tiny, on ImageNet at 256 px, ACLS.
-_base_ = "../ce/swinv2-tiny_imagenet.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="ACLSLoss", margin=10.0, weight=0.1)))

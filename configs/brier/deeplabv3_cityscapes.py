@@ -1,3 +1,0 @@
-# DeepLabV3, ResNet-50, 512x1024 crops of Cityscapes, Brier score.
-_base_ = "../ce/deeplabv3_cityscapes.py"
-model = dict(decode_head=dict(loss_decode=dict(_delete_=True, type="BrierLoss")))

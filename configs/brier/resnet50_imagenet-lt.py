@@ -1,3 +1,0 @@
-# ResNet-50 on ImageNet-LT, Brier score.
-_base_ = "../ce/resnet50_imagenet-lt.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="BrierLoss")))

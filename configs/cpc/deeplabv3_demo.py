@@ -1,3 +1,0 @@
-# A small DeepLabV3 on synthetic street scenes, pairwise constraints.
-_base_ = "../ce/deeplabv3_demo.py"
-model = dict(decode_head=dict(loss_decode=dict(_delete_=True, type="PairwiseConstraintLoss")))

@@ -1,3 +1,0 @@
-# ResNet-18 on CIFAR-10, or on ten folders of 32x32 images, sample-dependent focal loss, FLSD-53.
-_base_ = "../ce/resnet18_cifar10.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="FLSDLoss")))

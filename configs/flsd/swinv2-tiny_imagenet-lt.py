@@ -1,3 +1,0 @@
-# Swin V2, tiny, on ImageNet-LT at 256 px, sample-dependent focal loss, FLSD-53.
-_base_ = "../ce/swinv2-tiny_imagenet-lt.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="FLSDLoss")))

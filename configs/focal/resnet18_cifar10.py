@@ -1,3 +1,0 @@
-# ResNet-18 on CIFAR-10, or on ten folders of 32x32 images, focal loss.
-_base_ = "../ce/resnet18_cifar10.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="SoftmaxFocalLoss", gamma=3.0)))

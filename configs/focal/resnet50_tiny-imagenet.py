@@ -1,3 +1,0 @@
-# ResNet-50 on Tiny-ImageNet, focal loss.
-_base_ = "../ce/resnet50_tiny-imagenet.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="SoftmaxFocalLoss", gamma=3.0)))

@@ -1,7 +1,0 @@
-# DeepLabV3 on all of CamVid's fit images, label smoothing.
-_base_ = "../ce/deeplabv3_camvid.py"
-model = dict(
-    decode_head=dict(
-        loss_decode=dict(_delete_=True, type="SmoothedCrossEntropyLoss", label_smoothing=0.05)
-    )
-)

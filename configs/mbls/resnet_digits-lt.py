@@ -1,3 +1,0 @@
-# A small ResNet on scikit-learn's digits with a long tail, margin-based label smoothing.
-_base_ = "../ce/resnet_digits-lt.py"
-model = dict(head=dict(loss=dict(_delete_=True, type="MbLSLoss", margin=8.0, weight=0.1)))
