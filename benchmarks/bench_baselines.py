@@ -3,8 +3,9 @@
     python benchmarks/bench_baselines.py --rounds 7
 
 The losses are called as a segmentation head calls them, with their default settings, on logits
-of (2, 19, 256, 512) of which a tenth is void. Peak memory is the high-water mark of the resident
-memory of a fresh process above what it had when the inputs stood, in units of the logits.
+of (2, 19, 512, 1024) of which a tenth is void. Labels are blocks of 16 pixels. Peak memory is the
+high-water mark of the resident memory of a fresh process above what it had when the inputs stood,
+in units of the logits; the gradient is one of them.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ import torch.nn.functional as F
 from _timing import alternate, extra_mib, in_fresh_process, median_ratio, milliseconds, table
 from mmengine.registry import MODELS
 
-from cals_mm import losses
+from cals_mm.methods import METHODS
 
-SHAPE = (2, 19, 256, 512)
+SHAPE = (2, 19, 512, 1024)
+BLOCK = 16
 VOID = 255
 PLAIN = "F.cross_entropy"
 
 
 def names() -> list[str]:
-    """Registered losses of the package, by name."""
-    return [name for name in losses.__all__ if name in MODELS.module_dict]
+    """Losses of the methods for segmentation."""
+    methods = (method for method in METHODS.values() if method.only != "classification")
+    return sorted({method.loss.__name__ for method in methods if method.loss})
 
 
 def work(name: str, shape: tuple[int, ...] = SHAPE) -> Callable[[], object]:
@@ -35,7 +38,10 @@ def work(name: str, shape: tuple[int, ...] = SHAPE) -> Callable[[], object]:
     generator = torch.Generator().manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     logits = torch.randn(shape, generator=generator).mul_(5).to(device).requires_grad_()
-    target = torch.randint(0, shape[1], (shape[0], *shape[2:]), generator=generator).to(device)
+    blocks = (shape[0], -(-shape[2] // BLOCK), -(-shape[3] // BLOCK))
+    target = torch.randint(0, shape[1], blocks, generator=generator)
+    target = target.repeat_interleave(BLOCK, 1).repeat_interleave(BLOCK, 2)
+    target = target[:, : shape[2], : shape[3]].contiguous().to(device)
     target[:, : shape[2] // 10] = VOID
     if name == PLAIN:
         loss = F.cross_entropy
@@ -62,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="rounds of all losses in turn")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+    parser.add_argument("--losses", nargs="+", choices=names(), default=names(), metavar="NAME")
     parser.add_argument("--memory-of", metavar="NAME", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -69,7 +76,7 @@ def main() -> None:
         print(extra_memory(args.memory_of))
         return
 
-    seconds = alternate({name: work(name) for name in (PLAIN, *names())}, args.rounds)
+    seconds = alternate({name: work(name) for name in (PLAIN, *args.losses)}, args.rounds)
     rows = []
     for name, values in seconds.items():
         ratio = median_ratio(values, seconds[PLAIN])

@@ -17,17 +17,21 @@ from torch import nn
 from .losses import (
     ACLSLoss,
     AdaFocalLoss,
+    AvUCLoss,
     BrierLoss,
     CALSLoss,
     CRaCLoss,
     EntropyPenaltyLoss,
     FLSDLoss,
     MbLSLoss,
+    MDCALoss,
     MMCELoss,
+    NACLLoss,
     PairwiseConstraintLoss,
     SampleCALSLoss,
     SmoothedCrossEntropyLoss,
     SoftmaxFocalLoss,
+    SVLSLoss,
 )
 
 __all__ = ["METHODS", "REFERENCE", "Knob", "Method", "find_method"]
@@ -131,10 +135,20 @@ METHODS: dict[str, Method] = {
             "crac",
             "class- and region-adaptive constraints",
             CRaCLoss,
-            takes=("num_classes", "margin"),
+            takes=("num_classes",),
             only="segmentation",
             knob=_MARGIN,
         ),
+        Method("nacl", "neighbour-aware calibration", NACLLoss, only="segmentation", knob=_WEIGHT),
+        Method(
+            "svls",
+            "spatially varying label smoothing",
+            SVLSLoss,
+            only="segmentation",
+            knob=Knob("sigma", factors=(2.0, 0.5)),
+        ),
+        Method("avuc", "accuracy versus uncertainty", AvUCLoss, knob=_WEIGHT),
+        Method("mdca", "MDCA", MDCALoss, knob=_WEIGHT),
         Method("cals", "CALS", CALSLoss, takes=("num_classes", "margin"), knob=_MARGIN),
         Method(
             "cals_hr",

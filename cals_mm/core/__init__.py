@@ -23,6 +23,7 @@ from .learned_state import LearnedState, ValidationStatistics
 from .margin_rule import MarginRule
 from .region_lagrangian import RegionLagrangian, RegionStatistics
 from .sample_multipliers import SampleMultipliers, SampleStatistics
+from .uncertainty_threshold import UncertaintyStatistics, UncertaintyThreshold
 
 __all__ = [
     "AdaptiveFocus",
@@ -46,6 +47,8 @@ __all__ = [
     "SampleMultipliers",
     "SampleStatistics",
     "TemperatureScaler",
+    "UncertaintyStatistics",
+    "UncertaintyThreshold",
     "ValidationStatistics",
     "VectorScaler",
     "suggest_margin",

@@ -7,54 +7,42 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cals_mm.functional._regions import boundary_pixels, check_size
+from cals_mm.functional._samples import as_samples
+from cals_mm.functional.crac import REGIONS, CRaCProblem, region_sums
 
+from ._reduce import sum_over_processes_
 from .augmented_lagrangian import AugmentedLagrangian
-from .dual_statistics import DualStatistics
-from .learned_state import LearnedState
+from .dual_statistics import NonFiniteLogitsError
 
-__all__ = ["REGIONS", "RegionLagrangian", "RegionStatistics", "region_masks"]
-
-REGIONS = ("interior", "boundary")
-
-
-def region_masks(target: Tensor, size: int = 3, mask: Tensor | None = None) -> tuple[Tensor, ...]:
-    """Masks of the pixels in each of ``REGIONS``; together they are the pixels that count.
-
-    Args:
-        target: Labels (N, H, W), integers; those that do not count may hold anything.
-        size: Edge of the neighbourhood, see :func:`cals_mm.functional._regions.boundary_pixels`.
-        mask: (N, H, W) bool of the pixels that count; None: all.
-
-    Returns:
-        Two bool tensors of the shape of ``target``.
-    """
-    target = target.long()
-    if mask is None:
-        boundary = boundary_pixels(target, size, None)
-        return ~boundary, boundary
-    nothing = torch.iinfo(target.dtype).min
-    boundary = boundary_pixels(target.masked_fill(~mask, nothing), size, nothing)
-    return mask & ~boundary, boundary
+__all__ = ["RegionLagrangian", "RegionStatistics"]
 
 
 class RegionStatistics:
-    """Sums of violation and penalty derivative over one validation, for each region.
+    """Sums of violation and penalty derivative over the pixels of one validation, by region.
+
+    Made by :meth:`RegionLagrangian.start_dual_epoch`, of whose state it has a copy.
 
     Args:
-        parts: Statistics of each of ``REGIONS``.
-        size: Edge of the neighbourhood that tells the regions apart, in pixels.
+        lagrangian: Multipliers and rho that the validation is done with.
     """
 
-    def __init__(self, parts: tuple[DualStatistics, ...], size: int) -> None:
-        self.parts = parts
-        self.size = size
+    def __init__(self, lagrangian: RegionLagrangian) -> None:
+        self.multipliers = lagrangian.multipliers.detach().clone()
+        self.rho = lagrangian.rho.detach().clone()
+        self.margin, self.padding = lagrangian.margin, lagrangian.padding
+        self.lambda_max = lagrangian.lambda_max
+        device = "cpu" if self.rho.device.type == "mps" else self.rho.device
+        self.pixels = torch.zeros(len(REGIONS), dtype=torch.int64, device=device)
+        """Number of pixels of each region."""
+        self.sum_derivative = torch.zeros(self.rho.shape, dtype=torch.float64, device=device)
+        self.sum_violation = torch.zeros_like(self.sum_derivative)
 
     @property
     def count(self) -> Tensor:
         """Number of pixels, () int64."""
-        return torch.stack([part.count for part in self.parts]).sum()
+        return self.pixels.sum()
 
+    @torch.no_grad()
     def update(
         self, logits: Tensor, mask: Tensor | None = None, target: Tensor | None = None
     ) -> None:
@@ -67,38 +55,80 @@ class RegionStatistics:
 
         Raises:
             ValueError: If labels are missing, or shapes do not fit.
-            NonFiniteLogitsError: If a logit that counts is NaN or infinite. A part of the batch
-                may have been added by then.
+            NonFiniteLogitsError: If a logit that counts is NaN or infinite. The sums then stay
+                as they were.
         """
         if target is None:
             raise ValueError("the regions follow from the labels: pass target")
-        regions = region_masks(target, self.size, mask)
-        for part, region in zip(self.parts, regions, strict=True):
-            part.update(logits, region)
+        if logits.ndim != 4 or logits.shape[1] != self.rho.shape[1]:
+            raise ValueError(
+                f"logits have shape {tuple(logits.shape)}, but the multipliers are for "
+                f"(N, {self.rho.shape[1]}, H, W)"
+            )
+        ignored = None if mask is None else -1
+        target = target if mask is None else target.long().masked_fill(~mask, -1)
+        samples = as_samples(logits.detach(), target, ignored)
+        problem = CRaCProblem(samples, self.margin, self.padding)
+        pixels, derivative, violation = region_sums(
+            problem, self.multipliers, self.rho, self.lambda_max
+        )
+        if not torch.isfinite(violation).all():
+            raise NonFiniteLogitsError()
+        device = self.pixels.device
+        self.pixels += pixels.to(device)
+        self.sum_derivative += derivative.to(device)
+        self.sum_violation += violation.to(device)
 
     def reset_(self) -> None:
-        """Forget all pixels."""
-        for part in self.parts:
-            part.reset_()
+        """Forget all pixels; the frozen multipliers and rho stay."""
+        for tensor in (self.pixels, self.sum_derivative, self.sum_violation):
+            tensor.zero_()
 
     def all_reduce_(self) -> RegionStatistics:
         """Add up the sums of all processes; without a process group nothing happens."""
-        for part in self.parts:
-            part.all_reduce_()
+        sum_over_processes_((self.pixels, self.sum_derivative, self.sum_violation))
         return self
 
+    @property
+    def mean_derivative(self) -> Tensor:
+        """Mean of the clipped derivative over all pixels, (2, K) float64.
 
-class RegionLagrangian(LearnedState):
-    """An :class:`AugmentedLagrangian` for each region, learned from the pixels of that region.
+        To the pixels of the other region the constraint does not apply: there h = 0, and the
+        derivative is the multiplier.
+        """
+        elsewhere = (self.count - self.pixels)[:, None] * self.multipliers.to(self.sum_derivative)
+        return (self.sum_derivative + elsewhere) / self.count.clamp(min=1)
+
+    @property
+    def mean_violation(self) -> Tensor:
+        """Sum of the violation in a region over the number of all pixels, (2, K) float64."""
+        return self.sum_violation / self.count.clamp(min=1)
+
+
+class RegionLagrangian(AugmentedLagrangian):
+    r"""Augmented Lagrangian of CRaC: multipliers and rho of each region and class.
+
+    After every validation over N valid pixels, with the multipliers and rho that held during it,
+    lambda moves to the clipped mean over all N pixels of the penalty's clipped derivative,
+
+    .. math:: \lambda_{rk} \leftarrow clip\Big(\lambda_{rk}
+              + \frac{\rho_{rk}}{N} \sum_{i \in r} h_{ik}\Big)
+
+    where no clip is active. Violations are never negative, so lambda never falls. Rho grows as in
+    :class:`AugmentedLagrangian`, by the means :math:`v_{rk} = \frac1N \sum_{i \in r} h_{ik}`.
 
     Args:
         num_classes: K >= 2.
-        size: Edge of the neighbourhood that tells the regions apart, odd, in pixels.
-        settings: Arguments of both :class:`AugmentedLagrangian`.
+        margin: Logit of the label in the interior, in logit units.
+        padding: What lies outside of an image: 'labelled', nothing, or 'zeros', pixels of class 0.
+        rho_init: First and smallest value of rho.
+        settings: Further arguments of :class:`AugmentedLagrangian`, but ``penalty``.
 
     Attributes:
-        interior: Multipliers and rho where the neighbourhood holds one class.
-        boundary: Those where it holds several.
+        multipliers: lambda of the interior and of the boundary, (2, K) float.
+        rho: Penalty coefficients, (2, K) float.
+        previous_violation: v of the last validation, (2, K) float.
+        num_updates: Number of validations so far, () int64.
 
     Raises:
         ValueError: For an argument out of its range.
@@ -114,36 +144,33 @@ class RegionLagrangian(LearnedState):
         >>> logits = torch.tensor([3.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 1, 4)
         >>> statistics.update(logits, target=torch.tensor([[[0, 0, 0, 1]]]))
         >>> lagrangian.step_(statistics)
-        >>> [round(value, 3) for value in lagrangian.boundary.multipliers.tolist()]
-        [0.0, 2.0]
+        >>> lagrangian.multipliers.round(decimals=3)
+        tensor([[0.1000, 0.0000],
+                [0.1210, 0.0210]])
     """
 
-    interior: AugmentedLagrangian
-    boundary: AugmentedLagrangian
+    def __init__(
+        self,
+        num_classes: int,
+        margin: float = 5.0,
+        padding: str = "labelled",
+        rho_init: float = 0.1,
+        **settings: Any,
+    ) -> None:
+        super().__init__(num_classes, margin, rho_init=rho_init, **settings)
+        if padding not in ("labelled", "zeros"):
+            raise ValueError(f"padding must be 'labelled' or 'zeros', got {padding!r}")
+        self.padding = padding
+        for name in ("multipliers", "rho", "previous_violation"):
+            value = self.get_buffer(name)
+            self.register_buffer(name, value.expand(len(REGIONS), -1).clone())
 
-    def __init__(self, num_classes: int, size: int = 3, **settings: Any) -> None:
-        super().__init__()
-        self.size = check_size(size)
-        for region in REGIONS:
-            self.add_module(region, AugmentedLagrangian(num_classes, **settings))
-
-    @property
-    def parts(self) -> tuple[AugmentedLagrangian, ...]:
-        """One for each of ``REGIONS``."""
-        return self.interior, self.boundary
-
-    def start_dual_epoch(self) -> RegionStatistics:
-        """Statistics for one validation, under the present multipliers and rho."""
-        return RegionStatistics(tuple(part.start_dual_epoch() for part in self.parts), self.size)
-
-    def _update_(self, statistics: RegionStatistics, validation: int) -> None:
-        """Multipliers, then rho, of each region; one without a pixel stays as it is."""
-        for part, sums in zip(self.parts, statistics.parts, strict=True):
-            if sums.count:
-                part.step_(sums)
+    def start_dual_epoch(self) -> Any:
+        """:class:`RegionStatistics` for one validation, under the present multipliers and rho."""
+        return RegionStatistics(self)
 
     def curves(self) -> dict[str, Tensor]:
         """Multipliers and rho of each region, (K,) each."""
-        parts = list(zip(REGIONS, self.parts, strict=True))
-        curves = {f"lambda_{region}": part.multipliers for region, part in parts}
-        return curves | {f"rho_{region}": part.rho for region, part in parts}
+        multipliers = zip(REGIONS, self.multipliers, strict=True)
+        curves = {f"lambda_{region}": values for region, values in multipliers}
+        return curves | {f"rho_{r}": values for r, values in zip(REGIONS, self.rho, strict=True)}

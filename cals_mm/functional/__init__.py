@@ -3,6 +3,7 @@
 from ._calibration_bins import CalibrationStatistics
 from ._calibration_pass import calibration_statistics
 from .acls import acls_penalty
+from .avuc import accuracy_versus_uncertainty
 from .brier import brier_loss
 from .calibration import (
     accuracy,
@@ -43,6 +44,7 @@ __all__ = [
     "ReliabilityCurve",
     "UpsampledLossParts",
     "accuracy",
+    "accuracy_versus_uncertainty",
     "acls_penalty",
     "adaptive_calibration_error",
     "binary_discrimination",

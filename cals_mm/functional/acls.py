@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .backends.threads import buffers, run_tiles
+from .backends.tiles import dense, split
 
 __all__ = ["acls_penalty"]
 
@@ -12,38 +20,83 @@ def acls_penalty(
 ) -> Tensor:
     r"""Regulariser of each sample, one part for the predicted class and one for the others.
 
-    With the predicted class :math:`\hat y = \arg\max_j z_j` (equal maxima share its gradient),
+    With the predicted class :math:`\hat y = \arg\max_j z_j`,
 
-    .. math:: R = \lambda_1 \max(0, z_{\hat y} - \min_k z_k - m)^2
-              + \frac{\lambda_2}{K - 1} \sum_{j \ne \hat y} \max(0, z_{\hat y} - z_j - m)^2
+    .. math:: R = \lambda_1 \max(0, z_{\hat y} - m)^2
+              + \frac{\lambda_2}{K - 1} \sum_{j \ne \hat y} \max(0, sg(z_{\hat y}) - z_j - m)^2
 
-    Both parts are differentiated as they stand, also through the smallest and the largest logit.
-    So what is taken from one logit is given to another: the gradients of a sample sum to 0, and
-    value and gradient do not change when a constant is added to all logits. They grow with the
-    excess (adaptive) and are zero within the margin (conditional).
+    The first part is of the largest logit itself, and pulls at it alone. In the second part the
+    largest logit is a constant, sg(), so that each other logit is moved by its own distance alone.
+    Adding a constant to all logits therefore changes R. All logits that equal the largest are
+    predicted.
 
     Args:
         logits: (N, K, ...) floating.
-        margin: Distance m in logit units up to which nothing is punished.
+        margin: m in logit units.
         predicted_weight: Lambda 1.
         others_weight: Lambda 2.
 
     Returns:
-        Tensor (N, ...), in the dtype of ``logits``.
+        Tensor (N, ...), in the dtype of ``logits``; differentiable once.
 
     Reference:
         Park et al., ACLS: Adaptive and Conditional Label Smoothing for Network Calibration, ICCV
-        2023 (arXiv 2308.11911).
+        2023 (arXiv 2308.11911), as in the authors' released code.
 
     Example:
         >>> import torch
         >>> acls_penalty(torch.tensor([[3.0, 0.0, 1.0]]), margin=1.0)
         tensor([4.2500])
     """
-    top = logits.amax(1, keepdim=True)
-    low = logits.amin(1, keepdim=True)
-    first = (top - low - margin).relu().square().squeeze(1)
-    # At the predicted class itself the distance is 0, below any margin.
-    excess = (top - logits - margin).relu()
-    others = excess.square().sum(1) / (logits.shape[1] - 1)
-    return predicted_weight * first + others_weight * others
+    value: Tensor = _Penalty.apply(logits, margin, predicted_weight, others_weight)
+    return value
+
+
+class _Penalty(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, margin: float, first: float, others: float) -> Tensor:
+        ctx.save_for_backward(logits)
+        ctx.settings = (margin, first, others / (logits.shape[1] - 1))
+        shape = (logits.shape[0], *logits.shape[2:])
+        value = torch.empty(shape, dtype=logits.dtype, device=logits.device)
+        _each_tile(logits, [value], lambda z, value: _value(z, value, *ctx.settings))
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> Any:
+        (logits,) = ctx.saved_tensors
+        gradient = torch.empty_like(dense(logits))
+        _each_tile(
+            logits,
+            [slope.contiguous(), gradient],
+            lambda z, slope, gradient: _gradient(z, slope, gradient, *ctx.settings),
+        )
+        return gradient, None, None, None
+
+
+def _each_tile(logits: Tensor, parts: list[Tensor], work: Callable[..., None]) -> None:
+    if not logits.numel():
+        return
+    logits = dense(logits)
+    tiles = list(zip(*(split(part, logits) for part in (logits, *parts)), strict=True))
+    run_tiles(lambda: lambda number: work(*tiles[number]), len(tiles), tiles[0][0])
+
+
+def _value(z: Tensor, value: Tensor, margin: float, first: float, others: float) -> None:
+    (excess,) = buffers(1, z, z.dtype)
+    top = z.amax(1, keepdim=True)
+    torch.sub(top - margin, z, out=excess).clamp_(min=0).square_()
+    torch.sum(excess, 1, keepdim=True, out=value)
+    value.mul_(others)
+    if bool((top > margin).any()):
+        value.add_((top - margin).clamp_(min=0).square_() * (z == top).sum(1, True), alpha=first)
+
+
+def _gradient(
+    z: Tensor, slope: Tensor, gradient: Tensor, margin: float, first: float, others: float
+) -> None:
+    top = z.amax(1, keepdim=True)
+    torch.sub(top - margin, z, out=gradient).clamp_(min=0).mul_(slope * (-2 * others))
+    if bool((top > margin).any()):
+        gradient.add_((z == top) * ((top - margin).clamp_(min=0) * slope), alpha=2 * first)

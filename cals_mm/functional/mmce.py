@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 
-__all__ = ["check_kernel_width", "maximum_mean_calibration_error"]
+from ._computed import computed_with_gradient
+
+__all__ = ["MMCEForm", "check_form", "check_kernel_width", "maximum_mean_calibration_error"]
+
+MMCEForm = Literal["squared", "root", "weighted"]
 
 MIN_WIDTH = 0.01
 """Narrowest kernel: exp(1 / width) has to stay far from the largest float64."""
@@ -22,17 +28,33 @@ def check_kernel_width(width: float) -> float:
     return float(width)
 
 
+def check_form(form: MMCEForm) -> MMCEForm:
+    """Return the form, or say which there are.
+
+    Raises:
+        ValueError: If there is no such form.
+    """
+    if form not in get_args(MMCEForm):
+        raise ValueError(f"form must be 'squared', 'root' or 'weighted', got {form!r}")
+    return form
+
+
 def maximum_mean_calibration_error(
-    confidence: Tensor, correct: Tensor, *, weighted: bool = False, kernel_width: float = 0.4
+    confidence: Tensor,
+    correct: Tensor,
+    *,
+    form: MMCEForm = "squared",
+    kernel_width: float = 0.4,
 ) -> Tensor:
-    r"""Norm of the mean calibration residual in the space of a Laplacian kernel.
+    r"""Mean calibration residual in the space of a Laplacian kernel, as a norm or its square.
 
     .. math:: MMCE^2 = \sum_{i,j} a_i a_j e^{-|r_i - r_j| / w},
               \qquad a_i = \frac{c_i - r_i}{N}
 
-    with the confidences r, the correctness c and the kernel width w. ``weighted`` gives each of
-    the two groups, correct and wrong, a mean of its own: the divisor of :math:`a_i` is then the
-    size of the group that i belongs to, and a group without samples adds nothing.
+    with the confidences r, the correctness c and the kernel width w. 'squared' is this, 'root' its
+    square root. In 'weighted', a root too, the divisor of :math:`a_i` is the size of the group,
+    right or wrong, that i belongs to; it is 0 where one of the groups has no sample, so that a
+    batch without errors is not pushed to more confidence.
 
     In the order of confidence the kernel is a product of a factor of each sample, so prefix sums
     replace the N x N matrix and the result is that of the double sum up to rounding. Samples of
@@ -42,15 +64,15 @@ def maximum_mean_calibration_error(
         confidence: Largest probabilities r, (N,) floating, in [0, 1]; the gradient goes to them,
             through the residuals and through the kernel.
         correct: Whether the prediction was right, (N,) bool.
-        weighted: MMCE_w instead of MMCE.
+        form: 'squared', 'root' or 'weighted'.
         kernel_width: w, at least 0.01.
 
     Returns:
-        MMCE, not its square: scalar of the dtype of ``confidence``, >= 0; 0 with a zero gradient
-        where it vanishes or there is no sample.
+        Scalar of the dtype of ``confidence``, >= 0; 0 with a zero gradient where there is no
+        sample. Differentiable once.
 
     Raises:
-        ValueError: For shapes that do not fit or a narrower kernel.
+        ValueError: For shapes that do not fit, an unknown form or a narrower kernel.
 
     Reference:
         Kumar, Sarawagi and Jain, Trainable Calibration Measures for Neural Networks from Kernel
@@ -59,41 +81,74 @@ def maximum_mean_calibration_error(
     Example:
         >>> import torch
         >>> maximum_mean_calibration_error(torch.tensor([0.75, 0.75]), torch.tensor([True, False]))
-        tensor(0.2500)
+        tensor(0.0625)
     """
     if confidence.ndim != 1 or confidence.shape != correct.shape:
         raise ValueError(
             f"confidence and correct must both be (N,), got {tuple(confidence.shape)} and "
             f"{tuple(correct.shape)}"
         )
+    check_form(form)
     kernel_width = check_kernel_width(kernel_width)
     if not confidence.numel():
         return confidence.sum()
-    # Metal has no float64.
-    wide = confidence.float() if confidence.device.type == "mps" else confidence.double()
-    ascending = wide.detach().argsort()
-    wide, hit = wide[ascending], correct[ascending]
-    residual = (hit.to(wide.dtype) - wide) / _divisor(hit, weighted)
 
-    order = wide.detach().contiguous()
-    first = torch.searchsorted(order, order)
-    last = torch.searchsorted(order, order, right=True)
+    def compute(values: Tensor, gradient: Tensor | None) -> Tensor:
+        divisor = _divisor(correct, form)
+        square = _square(values, correct, divisor, kernel_width, gradient)
+        if form == "squared":
+            return square.to(values.dtype)
+        # The slope of a square root at 0 is infinite, that of a norm has 0 among its subgradients.
+        root = square.clamp(min=0).sqrt()
+        if gradient is not None:
+            gradient.mul_(torch.where(root > 0, 0.5 / root, 0).to(gradient.dtype))
+        return root.to(values.dtype)
+
+    return computed_with_gradient(confidence, compute)
+
+
+def _divisor(correct: Tensor, form: MMCEForm) -> float | Tensor:
+    """What divides the residual of each sample, () or (N,); infinity where they do not count."""
+    if form != "weighted":
+        return float(correct.numel())
+    right = correct.sum().double() if correct.device.type != "mps" else correct.sum().float()
+    wrong = correct.numel() - right
+    both = (right > 0) & (wrong > 0)
+    return torch.where(both, torch.where(correct, right, wrong), torch.inf)
+
+
+def _square(
+    confidence: Tensor,
+    correct: Tensor,
+    divisor: float | Tensor,
+    width: float,
+    gradient: Tensor | None,
+) -> Tensor:
+    """The double sum; its gradient is written."""
+    r, order = confidence.sort()
+    # Metal has no float64.
+    r = r if r.device.type == "mps" else r.double()
+    divisor = divisor[order] if isinstance(divisor, Tensor) else divisor
+    residual = (correct[order].to(r.dtype) - r) / divisor
+
+    # Samples of equal confidence are a group, from its first to before its last.
+    new = torch.ones_like(order, dtype=torch.bool)
+    torch.ne(r[1:], r[:-1], out=new[1:])
+    starts = new.nonzero().squeeze(1)
+    group = new.cumsum(0) - 1
+    ends = torch.cat([starts[1:], starts.new_tensor([len(r)])])
+    first, last = starts[group], ends[group]
+
+    up, down = (r / width).exp(), (-r / width).exp()
     summed = _prefix_sums(residual)
     tied = summed[last] - summed[first]
-    below = _prefix_sums(residual * (wide / kernel_width).exp())[first]
-    square = (residual * (tied + 2 * (-wide / kernel_width).exp() * below)).sum()
-    # The slope of a square root at 0 is infinite, that of a norm has 0 among its subgradients.
-    positive = square > 0
-    root = torch.where(positive, square, 1).sqrt()
-    return torch.where(positive, root, 0 * square).to(confidence.dtype)
-
-
-def _divisor(correct: Tensor, weighted: bool) -> Tensor:
-    """Number of samples of each sample's group, (N,)."""
-    if not weighted:
-        return torch.full_like(correct, correct.numel(), dtype=torch.int64)
-    right = correct.sum()
-    return torch.where(correct, right, correct.numel() - right)
+    below = down * _prefix_sums(residual * up)[first]
+    # From the far end: the difference of two prefix sums would cancel.
+    above = up * _prefix_sums((residual * down).flip(0))[len(r) - last]
+    if gradient is not None:
+        slope = -(tied + below + above) / divisor - residual * (below - above) / width
+        gradient[order] = slope.mul_(2).to(gradient.dtype)
+    return (residual * (tied + 2 * below)).sum()
 
 
 def _prefix_sums(values: Tensor) -> Tensor:

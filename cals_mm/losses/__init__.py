@@ -2,6 +2,7 @@
 
 from .acls import ACLSLoss
 from .ada_focal import AdaFocalLoss
+from .avuc import AvUCLoss
 from .brier import BrierLoss
 from .cals_loss import CALSLoss
 from .crac import CRaCLoss
@@ -9,16 +10,20 @@ from .entropy_penalty import EntropyPenaltyLoss
 from .focal import FLSDLoss, SoftmaxFocalLoss
 from .framework_loss import FrameworkLoss, LossCall
 from .mbls import MbLSLoss
+from .mdca import MDCALoss
 from .mmce import MMCELoss
+from .nacl import NACLLoss
 from .pairwise_constraint import PairwiseConstraintLoss
 from .per_sample_loss import PerSampleLoss
 from .sample_cals import SampleCALSLoss
 from .smoothed_cross_entropy import SmoothedCrossEntropyLoss
 from .stateful_loss import StatefulLoss
+from .svls import SVLSLoss
 
 __all__ = [
     "ACLSLoss",
     "AdaFocalLoss",
+    "AvUCLoss",
     "BrierLoss",
     "CALSLoss",
     "CRaCLoss",
@@ -26,10 +31,13 @@ __all__ = [
     "FLSDLoss",
     "FrameworkLoss",
     "LossCall",
+    "MDCALoss",
     "MMCELoss",
     "MbLSLoss",
+    "NACLLoss",
     "PairwiseConstraintLoss",
     "PerSampleLoss",
+    "SVLSLoss",
     "SampleCALSLoss",
     "SmoothedCrossEntropyLoss",
     "SoftmaxFocalLoss",

@@ -20,16 +20,17 @@ __all__ = ["ACLSLoss"]
 class ACLSLoss(PerSampleLoss):
     r"""Cross entropy plus the adaptive and conditional regulariser, :math:`CE + w R`.
 
-    .. math:: R = \lambda_1 \max(0, z_{\hat y} - \min_k z_k - m)^2
+    .. math:: R = \lambda_1 \max(0, z_{\hat y} - m)^2
               + \frac{\lambda_2}{K - 1} \sum_{j \ne \hat y} \max(0, z_{\hat y} - z_j - m)^2
 
-    averaged over samples, with the predicted class :math:`\hat y`. Distances are measured from the
-    smallest and the largest logit, so that a constant added to all logits changes nothing, and
-    both parts are differentiated through these two
-    (see :func:`cals_mm.functional.acls.acls_penalty`).
+    averaged over samples, with the predicted class :math:`\hat y`. The first part pulls the
+    largest logit itself under the margin; in the second the largest logit is a constant, so each
+    other logit is moved by its own term (see :func:`cals_mm.functional.acls_penalty`). Where paper
+    and released code may differ, this is the code's, but for ignored pixels: there they are
+    regularised too, here not.
 
     Args:
-        margin: Distance m in logit units up to which nothing is punished.
+        margin: m in logit units: of the largest logit, and of the distances to it.
         weight: Weight w of the regulariser.
         predicted_weight: Lambda 1, for the predicted class.
         others_weight: Lambda 2, for the other classes.

@@ -1,26 +1,23 @@
-"""CALS with multipliers for each class and region of an image."""
+"""Class- and region-adaptive constraints, for segmentation."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from cals_mm.core import AugmentedLagrangian, RegionLagrangian
-from cals_mm.core.region_lagrangian import region_masks
-from cals_mm.functional._samples import Samples, as_samples
-from cals_mm.functional.cals_loss import cals_loss, check_class_reduction
+from cals_mm.functional._normalisation import inverse
+from cals_mm.functional._samples import Samples
+from cals_mm.functional._window_loss import window_loss
+from cals_mm.functional.crac import CRaCProblem, region_penalty
 
 from ._arguments import check_settings, takes_settings_of
-from .framework_loss import LossCall
+from ._image_loss import ImageLoss
 from .stateful_loss import StatefulLoss
 
 __all__ = ["CRaCLoss"]
-
-OUTSIDE = -100
-"""Label of the pixels of other regions, out of range of any class."""
 
 
 class RegionParts(NamedTuple):
@@ -28,46 +25,44 @@ class RegionParts(NamedTuple):
 
     cross_entropy: Tensor
     """Cross entropy, averaged."""
-    penalty_interior: Tensor
-    """Penalty, averaged over interior pixels, before ``penalty_weight``."""
-    penalty_boundary: Tensor
-    """Penalty, averaged over boundary pixels, before ``penalty_weight``."""
-    violated_interior: Tensor
-    """Share of violated constraints over interior pixels and classes, in [0, 1]."""
-    violated_boundary: Tensor
-    """Share of violated constraints over boundary pixels and classes, in [0, 1]."""
+    penalty: Tensor
+    """Penalty of both regions, averaged, times its weight."""
 
 
 @MODELS.register_module()
-@takes_settings_of(AugmentedLagrangian, "num_classes", "margin")
-class CRaCLoss(StatefulLoss):
-    r"""Cross entropy plus class- and region-adaptive margin penalties, for segmentation.
+@takes_settings_of(AugmentedLagrangian, "num_classes", "margin", "penalty", "rho_init")
+class CRaCLoss(StatefulLoss, ImageLoss):
+    r"""Cross entropy plus constraints on logits by the labels around each pixel (CRaC).
 
-    .. math:: L = \frac{1}{|V|} \sum_{i \in V} CE(z_i, y_i) + w \sum_r
-              \frac{1}{|V_r| K} \sum_{i \in V_r} \sum_k P(h_k(z_i); \lambda_{rk}, \rho_{rk})
+    .. math:: L = CE + \frac{w}{2 K N} \sum_i \sum_k
+              \lambda_{r(i)k} h_{ik} + \tfrac12 \rho_{r(i)k} h_{ik}^2, \qquad
+              h_{ik} = |s_{r(i)} \tau_{ik} - z_{ik}|
 
-    The regions r are the interior of objects and their boundaries: the valid pixels in whose
-    neighbourhood one class is labelled, and those with several. Each region's penalty is a mean
-    over its own pixels, so that the few boundary pixels count as much as all others together.
-    Violation h, penalty P and the update of the multipliers are those of CALS.
+    over the N valid pixels. :math:`\tau_{ik}` is the share of label k in the 3 x 3 window of pixel
+    i, its own included; the region r(i) is the boundary where that window holds several labels,
+    and the interior where it holds one; s is the margin in the interior and 1 at the boundary.
+    The constraint is one of the logits themselves, so a constant added to all of them counts.
 
-    The paper constrains logits by the classes of the neighbours; here the constraint is the margin
-    of CALS, and what is taken over are the multipliers for each class and region.
+    Multipliers and rho of each region and class are buffers of ``self.lagrangian``;
+    ``CALSMultiplierHook`` updates them after every validation, from the regions of the validation
+    labels (:class:`~cals_mm.core.RegionLagrangian` has the update).
 
-    Multipliers are buffers of ``self.lagrangian``; ``CALSMultiplierHook`` updates them after every
-    validation, from the regions of the validation labels.
+    Where paper and released code may differ, this is the code's, with two exceptions. There,
+    pixels outside of the image have class 0 (``padding='zeros'``), and the test for a boundary
+    misses windows of classes 0 and 3 by rounding. Here, what lies outside or is void belongs to
+    nothing, shares are of the labelled pixels of a window, and labels are compared exactly.
 
     Args:
         num_classes: K, the number of output channels.
-        margin: Largest admissible logit distance, in logit units.
-        region_size: Edge of the square neighbourhood, odd, in pixels.
-        penalty_weight: Factor w of both penalties.
-        class_reduction: 'mean' over classes, as above, or 'sum', K times stronger.
+        margin: Logit that the label has in the interior, in logit units.
+        rho_init: First and smallest rho.
+        padding: 'labelled' or 'zeros'.
+        penalty_weight: Factor w of the penalty.
         loss_weight: Factor of the whole loss.
         ignore_index: Label that counts for nothing, unless the head passes its own. None: every
             pixel counts.
         loss_name: Name in the log; it must contain 'loss' to be optimised.
-        settings: ``penalty``, ``lambda_min`` and further arguments of
+        settings: ``lambda_min``, ``rho_max``, ``rho_interval`` and further arguments of
             :class:`~cals_mm.core.AugmentedLagrangian`.
 
     Raises:
@@ -76,11 +71,11 @@ class CRaCLoss(StatefulLoss):
 
     Reference:
         Murugesan et al., Class and Region-Adaptive Constraints for Network Calibration, MICCAI
-        2024 (arXiv 2403.12364); Liu et al., Class Adaptive Network Calibration, CVPR 2023.
+        2024 (arXiv 2403.12364).
 
     Example:
         >>> import torch
-        >>> loss = CRaCLoss(num_classes=3, margin=5.0)
+        >>> loss = CRaCLoss(num_classes=3)
         >>> loss(torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)).shape
         torch.Size([])
     """
@@ -90,70 +85,33 @@ class CRaCLoss(StatefulLoss):
     def __init__(
         self,
         num_classes: int,
-        margin: float = 10.0,
-        region_size: int = 3,
+        margin: float = 5.0,
+        rho_init: float = 0.1,
+        padding: str = "labelled",
         penalty_weight: float = 1.0,
-        class_reduction: str = "mean",
         loss_weight: float = 1.0,
         ignore_index: int | None = -100,
         loss_name: str = "loss_crac",
         **settings: Any,
     ) -> None:
         check_settings(CRaCLoss, settings)
-        state = RegionLagrangian(num_classes, region_size, margin=margin, **settings)
+        state = RegionLagrangian(num_classes, margin, padding, rho_init, **settings)
         super().__init__(state, "lagrangian", loss_weight, ignore_index, loss_name)
         self.penalty_weight = penalty_weight
-        self.class_reduction = check_class_reduction(class_reduction)
 
-    def mean_loss(self, call: LossCall) -> Tensor:
-        """Scalar loss of a batch."""
-        self.require_hook()
-        samples = self._pixels(call)
-        divisor = samples.num_valid if call.avg_factor is None else call.avg_factor
-        masks = region_masks(samples.target, self.lagrangian.size, samples.valid)
-        total, parts = None, []
-        for mask, lagrangian in zip(masks, self.lagrangian.parts, strict=True):
-            # Each call has the cross entropy of its own pixels, as its share of the whole mean.
-            result = cals_loss(
-                call.logits,
-                samples.target.masked_fill(~mask, OUTSIDE),
-                lagrangian.multipliers,
-                lagrangian.rho,
-                lagrangian.margin,
-                kind=lagrangian.penalty_kind,
-                ignore_index=OUTSIDE,
-                class_reduction=self.class_reduction,
-                penalty_weight=self.penalty_weight,
-                sample_weight=call.weight,
-                avg_factor=divisor,
-                return_parts=True,
-            )
-            assert isinstance(result, tuple)
-            total = result[0] if total is None else total + result[0]
-            parts.append(result[1])
-        assert total is not None
-        entropy, penalty, violated = zip(*parts, strict=True)
-        if self.training:
-            self.last_parts = RegionParts(entropy[0] + entropy[1], *penalty, *violated)
-        return total
-
-    def each_loss(self, call: LossCall) -> Tensor:
-        """Cross entropy of each pixel, by which samplers choose the hard ones."""
-        samples = self._pixels(call)
-        entropy = F.cross_entropy(samples.logits, samples.target, reduction="none")
-        return samples.keep(entropy, call.weight)
-
-    def _pixels(self, call: LossCall) -> Samples:
-        logits, target = call.logits, call.target
-        if logits.ndim < 3:
+    def batch_loss(
+        self, samples: Samples, weight: Tensor | None, avg_factor: float | Tensor | None
+    ) -> Tensor:
+        """Mean cross entropy plus the weighted penalty."""
+        state, num_classes = self.lagrangian, samples.logits.shape[1]
+        if num_classes != state.num_classes:
             raise ValueError(
-                f"logits of shape {tuple(logits.shape)} are no image: CRaCLoss tells regions apart "
-                "by the labels of neighbouring pixels (N, H, W); use CALSLoss for a classifier"
+                f"logits have {num_classes} classes, but num_classes is {state.num_classes}; set "
+                f"num_classes={num_classes}"
             )
-        samples = as_samples(logits, target, call.ignore_index)
-        if samples.soft:
-            raise ValueError(
-                "CRaCLoss is defined for labels, but the target holds class probabilities "
-                f"{tuple(target.shape)}: pass labels (N, H, W)"
-            )
-        return samples
+        problem = CRaCProblem(samples, state.margin, state.padding)
+        term = region_penalty(problem, state.multipliers, state.rho)
+        scale = inverse(samples.num_valid) * (self.penalty_weight / (2 * num_classes))
+        result = window_loss(samples, problem.windows, term, scale, weight, avg_factor)
+        self.last_parts = RegionParts(*result[1:]) if self.training else None
+        return result.loss

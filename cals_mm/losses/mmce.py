@@ -8,7 +8,13 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from cals_mm.functional._samples import Samples
-from cals_mm.functional.mmce import check_kernel_width, maximum_mean_calibration_error
+from cals_mm.functional._summaries import summarise
+from cals_mm.functional.mmce import (
+    MMCEForm,
+    check_form,
+    check_kernel_width,
+    maximum_mean_calibration_error,
+)
 
 from ._arguments import check_not_negative
 from .per_sample_loss import PerSampleLoss
@@ -18,21 +24,26 @@ __all__ = ["MMCELoss"]
 
 @MODELS.register_module()
 class MMCELoss(PerSampleLoss):
-    r"""Cross entropy plus the maximum mean calibration error of the batch, :math:`CE + w\,MMCE`.
+    r"""Cross entropy plus a kernel calibration error of the batch, :math:`CE + w M`.
 
-    .. math:: MMCE^2 = \sum_{i,j} a_i a_j e^{-|r_i - r_j| / 0.4},
-              \qquad a_i = \frac{c_i - r_i}{N}
+    .. math:: M = \frac{1}{N^2} \sum_{i,j} (c_i - r_i) (c_j - r_j) e^{-|r_i - r_j| / 0.4}
 
     over the N valid samples, or pixels, with the largest probability r and the correctness c of
-    each (see :func:`cals_mm.functional.mmce.maximum_mean_calibration_error`). The root is added,
-    as in the paper's objective. All pixels of a batch take part, in O(N log N).
+    each (see :func:`cals_mm.functional.maximum_mean_calibration_error`). All pixels of a batch
+    take part, in O(N log N).
+
+    Three forms are called MMCE. M itself, 'squared', with weight 1, is what the tables of the
+    MbLS and CALS papers call so. The paper of MMCE adds the root of M. 'weighted', in which right
+    and wrong samples have means of their own, is the form that weight 2 belongs to (Mukhoti et
+    al.), but their released code divides by the sizes of the two groups twice, so that their 2 is
+    weaker than a 2 here, by about half the number of samples.
 
     For pixel samplers (``reduction_override='none'``) a sample's loss is its cross entropy. Sample
     weights and ``avg_factor`` weigh the cross entropy alone.
 
     Args:
-        weight: Weight w; 2 is the choice of Mukhoti et al. for this loss.
-        weighted: MMCE_w, in which correct and wrong samples have a mean of their own each.
+        weight: Weight w.
+        form: 'squared', 'root' or 'weighted'.
         kernel_width: Width of the Laplacian kernel, at least 0.01.
         num_samples: Estimate the error from so many of the valid samples, drawn anew from torch's
             random numbers at every step. None: all.
@@ -40,6 +51,7 @@ class MMCELoss(PerSampleLoss):
         ignore_index: Label that counts for nothing, unless the head passes its own. None: every
             sample counts.
         loss_name: Name in the log; it must contain 'loss' to be optimised.
+        weighted: True is another name of ``form='weighted'``.
 
     Raises:
         ValueError: For an argument out of its range.
@@ -53,24 +65,25 @@ class MMCELoss(PerSampleLoss):
         >>> import torch
         >>> loss = MMCELoss(weight=2.0)
         >>> loss(torch.zeros(1, 2), torch.tensor([0]))
-        tensor(1.6931)
+        tensor(1.1931)
     """
 
     soft_targets = False
 
     def __init__(
         self,
-        weight: float = 2.0,
-        weighted: bool = False,
+        weight: float = 1.0,
+        form: MMCEForm = "squared",
         kernel_width: float = 0.4,
         num_samples: int | None = None,
         loss_weight: float = 1.0,
         ignore_index: int | None = -100,
         loss_name: str = "loss_mmce",
+        weighted: bool = False,
     ) -> None:
         super().__init__(loss_weight, ignore_index, loss_name)
         self.weight = check_not_negative("weight", weight)
-        self.weighted = weighted
+        self.form: MMCEForm = "weighted" if weighted else check_form(form)
         self.kernel_width = check_kernel_width(kernel_width)
         if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 1):
             raise ValueError(f"num_samples must be None or at least 1, got {num_samples!r}")
@@ -84,11 +97,10 @@ class MMCELoss(PerSampleLoss):
         self, samples: Samples, weight: Tensor | None, avg_factor: float | Tensor | None
     ) -> Tensor:
         """Mean cross entropy plus the weighted error."""
-        log_probability = samples.logits.log_softmax(1)
-        of_label = log_probability.gather(1, samples.target.unsqueeze(1)).squeeze(1)
-        entropy = samples.mean(-of_label, weight, avg_factor)
-        confidence = log_probability.amax(1).exp()
-        correct = samples.logits.argmax(1) == samples.target
+        summaries = summarise(*samples, confidence=True)
+        entropy = samples.mean(summaries.cross_entropy, weight, avg_factor)
+        confidence, correct = summaries.confidence, summaries.correct
+        assert confidence is not None and correct is not None
         if samples.valid is not None:
             confidence, correct = confidence[samples.valid], correct[samples.valid]
         confidence, correct = confidence.flatten(), correct.flatten()
@@ -96,6 +108,6 @@ class MMCELoss(PerSampleLoss):
             chosen = torch.randperm(len(confidence), device=confidence.device)[: self.num_samples]
             confidence, correct = confidence[chosen], correct[chosen]
         error = maximum_mean_calibration_error(
-            confidence, correct, weighted=self.weighted, kernel_width=self.kernel_width
+            confidence, correct, form=self.form, kernel_width=self.kernel_width
         )
         return entropy + self.weight * error

@@ -36,6 +36,8 @@ class SampleCALSLoss(StatefulLoss, PerSampleLoss):
     memory). ``SampleMultiplierHook`` tells the loss which samples a batch holds, and updates the
     multipliers after every epoch. Without the hook, call :meth:`start_batch` before each step.
 
+    Rho of each class is ours: the authors' code has one number for all.
+
     In evaluation mode samples have the means of the multipliers of their classes.
 
     Args:

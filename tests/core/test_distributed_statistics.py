@@ -8,10 +8,11 @@ import torch
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 
-from cals_mm.core import AdaptiveFocus, RegionLagrangian
+from cals_mm.core import AdaptiveFocus, RegionLagrangian, UncertaintyThreshold
 
 STATES: dict[str, Callable[[], nn.Module]] = {
     "focus": lambda: AdaptiveFocus(num_bins=3),
+    "threshold": lambda: UncertaintyThreshold(),
     "regions": lambda: RegionLagrangian(4, margin=1.0, rho_interval=2),
 }
 

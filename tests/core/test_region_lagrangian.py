@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cals_mm.core import AugmentedLagrangian, NonFiniteLogitsError, RegionLagrangian
-from cals_mm.core.region_lagrangian import region_masks
-from cals_mm.functional._regions import boundary_pixels
+from cals_mm.core import NonFiniteLogitsError, RegionLagrangian
+from cals_mm.functional._windows import MEAN
+from tests.functional.windows_by_hand import is_boundary, label_shares
 
 SETTINGS = dict(margin=2.0, rho_interval=2)
 
@@ -20,45 +20,52 @@ def batch(seed: int = 0) -> tuple[Tensor, Tensor]:
     return logits, target
 
 
-def test_regions_are_all_that_counts() -> None:
-    _, target = batch()
+def violations(logits: Tensor, target: Tensor, padding: str) -> tuple[Tensor, Tensor]:
+    """h of the valid pixels, (N, K), and whether they are boundary, by hand."""
     valid = target != 255
-    interior, boundary = region_masks(target, 3, valid)
-    assert torch.equal(interior | boundary, valid)
-    assert not (interior & boundary).any()
-    assert torch.equal(boundary, boundary_pixels(target, 3, 255))
-    whole = region_masks(target)
-    assert torch.equal(whole[0], ~whole[1])
-    assert whole[1].sum() > boundary.sum(), "void is a class of its own where all counts"
-    # What does not count may hold anything, and differ from what lies beside it.
-    torch.manual_seed(0)
-    noise = torch.where(valid, target, torch.randint(-5, 300, target.shape))
-    assert torch.equal(region_masks(noise, 3, valid)[1], boundary)
+    boundary = is_boundary(target, valid, padding)
+    size = torch.where(boundary, 1.0, 2.0).unsqueeze(1)
+    h = (size * label_shares(target, valid, 4, MEAN, padding) - logits).abs()
+    return h.movedim(1, -1)[valid], boundary[valid]
 
 
-def test_each_region_learns_like_a_lagrangian_of_its_own() -> None:
-    lagrangian = RegionLagrangian(4, **SETTINGS)
-    alone = [AugmentedLagrangian(4, **SETTINGS) for _ in range(2)]
-    for validation in range(4):
+@pytest.mark.parametrize("padding", ["labelled", "zeros"])
+def test_updates_are_those_of_the_equations(padding: str) -> None:
+    lagrangian = RegionLagrangian(4, padding=padding, **SETTINGS).double()
+    lam, rho = lagrangian.multipliers.clone(), lagrangian.rho.clone()
+    previous = torch.zeros(2, 4).double()
+    for validation in range(1, 6):
         logits, target = batch(validation)
-        valid = target != 255
+        logits, valid = logits.double(), target != 255
         statistics = lagrangian.start_dual_epoch()
         for image in range(2):
             part = slice(image, image + 1)
             statistics.update(logits[part], valid[part], target[part])
         assert statistics.count == valid.sum()
         lagrangian.step_(statistics)
-        boundary = boundary_pixels(target, 3, 255)
-        rows = logits.movedim(1, -1)
-        for single, mask in zip(alone, (valid & ~boundary, boundary), strict=True):
-            sums = single.start_dual_epoch()
-            sums.update(rows[mask])
-            single.step_(sums)
-    for part, single in zip(lagrangian.parts, alone, strict=True):
-        for key, value in single.state_dict().items():
-            torch.testing.assert_close(part.state_dict()[key], value, rtol=1e-6, atol=0)
-    assert not torch.equal(lagrangian.interior.multipliers, lagrangian.boundary.multipliers)
-    assert (lagrangian.interior.rho > 1).any()
+        h, boundary = violations(logits, target, padding)
+        mean = torch.stack([(h * region[:, None]).mean(0) for region in (~boundary, boundary)])
+        lam = (lam + rho * mean).clamp(1e-6, 1e6)
+        if validation % 2 == 0:
+            grow = mean > 0.9 * previous.clamp(min=0)
+            rho = torch.where(grow, (1.2 * rho).clamp(lagrangian.rho_init, 10), rho)
+        previous = mean
+        torch.testing.assert_close(lagrangian.multipliers, lam, rtol=1e-12, atol=0)
+        torch.testing.assert_close(lagrangian.rho, rho, rtol=1e-12, atol=0)
+        torch.testing.assert_close(lagrangian.previous_violation, mean, rtol=1e-12, atol=0)
+    assert (rho > 0.1).any() and lagrangian.curves()["lambda_boundary"] is not None
+
+
+def test_each_derivative_is_clipped() -> None:
+    logits, target = batch()
+    h, boundary = violations(logits, target, "labelled")
+    lagrangian = RegionLagrangian(4, rho_init=1.0, lambda_max=3.0, **SETTINGS)
+    statistics = lagrangian.start_dual_epoch()
+    statistics.update(logits, target != 255, target)
+    lagrangian.step_(statistics)
+    for region, chosen in enumerate((~boundary, boundary)):
+        slope = torch.where(chosen[:, None], (1e-6 + h).clamp(max=3.0), 1e-6)
+        torch.testing.assert_close(lagrangian.multipliers[region], slope.mean(0).float())
 
 
 def test_statistics_keep_the_multipliers_of_the_start() -> None:
@@ -66,24 +73,31 @@ def test_statistics_keep_the_multipliers_of_the_start() -> None:
     logits, target = batch()
     expected, statistics = lagrangian.start_dual_epoch(), lagrangian.start_dual_epoch()
     expected.update(logits, None, target % 4)
-    lagrangian.boundary.multipliers.fill_(7.0)
+    lagrangian.multipliers.fill_(7.0)
     statistics.update(logits, None, target % 4)
-    for part, wanted in zip(statistics.parts, expected.parts, strict=True):
-        assert torch.equal(part.sum_derivative, wanted.sum_derivative)
+    assert torch.equal(statistics.sum_derivative, expected.sum_derivative)
+    assert torch.equal(statistics.mean_derivative, expected.mean_derivative)
     statistics.reset_()
-    assert statistics.count == 0
+    assert statistics.count == 0 and statistics.sum_violation.count_nonzero() == 0
 
 
-def test_a_region_without_pixels_stays() -> None:
+def test_void_pixels_count_for_nothing() -> None:
+    logits, target = batch()
+    valid = target != 255
+    dirty = logits.masked_fill(~valid.unsqueeze(1), torch.nan)
+    results = []
+    for z, y in ((logits, target), (dirty, target.masked_fill(~valid, -7))):
+        statistics = RegionLagrangian(4, **SETTINGS).start_dual_epoch()
+        statistics.update(z, valid, y)
+        results.append((statistics.pixels, statistics.sum_derivative, statistics.sum_violation))
+    torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+def test_without_a_pixel_nothing_changes() -> None:
     lagrangian = RegionLagrangian(4, **SETTINGS)
-    statistics = lagrangian.start_dual_epoch()
-    statistics.update(9 * torch.randn(1, 4, 5, 5), target=torch.ones(1, 5, 5, dtype=torch.long))
-    lagrangian.step_(statistics)
-    assert lagrangian.interior.num_updates == 1
-    assert lagrangian.boundary.num_updates == 0
-    with pytest.warns(UserWarning, match="no valid sample"):
+    with pytest.warns(UserWarning, match="no valid sample: the multipliers stay"):
         lagrangian.step_(lagrangian.start_dual_epoch())
-    assert lagrangian.interior.num_updates == 1
+    assert lagrangian.num_updates == 0
 
 
 def test_saved_and_restored_state_goes_on_equally() -> None:
@@ -105,9 +119,12 @@ def test_misuse_is_named() -> None:
     logits, target = batch()
     with pytest.raises(ValueError, match="follow from the labels"):
         statistics.update(logits)
+    with pytest.raises(ValueError, match=r"\(2, 3, 9, 12\), but the multipliers are for \(N, 4"):
+        statistics.update(logits[:, :3], None, target % 3)
     with pytest.raises(NonFiniteLogitsError):
-        statistics.update(logits.log(), None, target)
-    with pytest.raises(ValueError, match="odd and at least 3, got 2"):
-        RegionLagrangian(4, size=2)
+        statistics.update(logits.log(), target != 255, target)
+    assert statistics.count == 0
+    with pytest.raises(ValueError, match="'labelled' or 'zeros', got 'nearest'"):
+        RegionLagrangian(4, padding="nearest")
     with pytest.raises(TypeError, match="marginn"):
         RegionLagrangian(4, marginn=1.0)

@@ -1,20 +1,21 @@
-"""AdaFocal and the region-adaptive loss, driven by the hook in whole trainings."""
+"""Compared losses that follow the validation, driven by the hook in whole trainings."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-from cals_mm.core import AdaptiveFocus, RegionLagrangian
-from tests.tiny import CLASSES, MARGIN, tiny_config, train
+from tests.tiny import CLASSES, tiny_config, train
 from tests.tiny_classifier import tiny_classifier
 
 LOSSES = {
     "AdaFocalLoss": dict(type="AdaFocalLoss", num_bins=3),
-    "CRaCLoss": dict(type="CRaCLoss", num_classes=len(CLASSES), margin=MARGIN, rho_interval=2),
+    "AvUCLoss": dict(type="AvUCLoss", num_validations=2),
+    "CRaCLoss": dict(type="CRaCLoss", num_classes=len(CLASSES), rho_interval=2),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
@@ -23,16 +24,6 @@ def segmentation(root: Path, name: str, **changes) -> Config:
     cfg = tiny_config(root, **changes)
     cfg.model.decode_head.loss_decode = LOSSES[name]
     return cfg
-
-
-def state_of(loss: nn.Module) -> nn.Module:
-    return loss.focus if hasattr(loss, "focus") else loss.lagrangian
-
-
-def fresh(name: str) -> nn.Module:
-    if name == "AdaFocalLoss":
-        return AdaptiveFocus(num_bins=3)
-    return RegionLagrangian(len(CLASSES), margin=MARGIN, rho_interval=2)
 
 
 def assert_same(state: nn.Module, expected: nn.Module) -> None:
@@ -55,24 +46,11 @@ def by_hand(runner: Runner, state: nn.Module) -> None:
 @every_loss
 def test_update_equals_the_one_by_hand(tmp_path: Path, name: str) -> None:
     runner = train(segmentation(tmp_path, name, steps=1))
-    expected = fresh(name)
+    expected = MODELS.build(LOSSES[name]).state
     before = {key: value.clone() for key, value in expected.state_dict().items()}
     by_hand(runner, expected)
     assert any(not torch.equal(before[key], value) for key, value in expected.state_dict().items())
-    assert_same(state_of(runner.model.decode_head.loss_decode), expected)
-
-
-@pytest.mark.slow
-@every_loss
-def test_resumed_equals_uninterrupted(tmp_path: Path, name: str) -> None:
-    states = []
-    for work_dir, checkpoint in (("whole", None), ("resumed", "whole/epoch_1.pth")):
-        cfg = segmentation(tmp_path, name, steps=3, work_dir=str(tmp_path / work_dir))
-        if checkpoint:
-            cfg.resume, cfg.load_from = True, str(tmp_path / checkpoint)
-        states.append(train(cfg).model.state_dict())
-    for key, value in states[0].items():
-        assert torch.equal(states[1][key], value), key
+    assert_same(runner.model.decode_head.loss_decode.state, expected)
 
 
 @every_loss
@@ -85,7 +63,8 @@ def test_curves_are_logged_and_drawn(tmp_path: Path, name: str) -> None:
     text = scalars.read_text()
     expected = {
         "AdaFocalLoss": ("adafocal/gamma/bin 2", "adafocal/edge/bin 1", "adafocal_cross_entropy"),
-        "CRaCLoss": ("crac/lambda_boundary/car", "crac/rho_interior/sky", "crac_penalty_interior"),
+        "AvUCLoss": ("avuc/threshold", "avuc_cross_entropy", "avuc_term"),
+        "CRaCLoss": ("crac/lambda_boundary/car", "crac/rho_interior/sky", "crac_penalty"),
     }
     for key in expected[name]:
         assert key in text, key
@@ -93,11 +72,18 @@ def test_curves_are_logged_and_drawn(tmp_path: Path, name: str) -> None:
 
 
 def test_a_classifier_follows_its_validation(tmp_path: Path) -> None:
-    cfg = tiny_classifier(tmp_path)
-    cfg.model.head.loss = LOSSES["AdaFocalLoss"]
-    focus = train(cfg).model.head.loss_module.focus
-    assert focus.num_updates == 2
-    assert (focus.gamma != 1).all()
+    for name, curve in (("AdaFocalLoss", "gamma"), ("AvUCLoss", "threshold")):
+        cfg = tiny_classifier(tmp_path, work_dir=str(tmp_path / name))
+        cfg.model.head.loss = LOSSES[name]
+        state = train(cfg).model.head.loss_module.state
+        assert state.num_updates == 2
+        assert (state.curves()[curve] != 1).all()
+
+
+def test_fixed_thresholds_need_no_hook(tmp_path: Path) -> None:
+    cfg = tiny_config(tmp_path, steps=1, custom_hooks=[])
+    cfg.model.decode_head.loss_decode = dict(type="AvUCLoss", thresholds=[0.1, 0.4])
+    train(cfg)
 
 
 @every_loss

@@ -11,12 +11,12 @@ from mmengine.runner import Runner
 import cals_mm
 from cals_mm.losses import StatefulLoss
 from tests.losses.baselines import EXPECTED
-from tests.tiny import tiny_config
+from tests.tiny import CLASSES, tiny_config
 from tests.tiny_classifier import tiny_classifier
 
 LOSSES = {name: arguments for name, (arguments, _) in EXPECTED.items()}
-LOSSES["MMCELoss"] = {"weight": 2.0}
-every_loss = pytest.mark.parametrize("name", LOSSES)
+LOSSES |= {"MMCELoss": {}, "AvUCLoss": {}, "MDCALoss": {}}
+OF_IMAGES = {"NACLLoss": {}, "SVLSLoss": {}, "CRaCLoss": {"num_classes": len(CLASSES)}}
 
 
 class Recorder(Hook):
@@ -48,17 +48,18 @@ def train(cfg: Config, name: str) -> Recorder:
     return recorder
 
 
-@every_loss
+@pytest.mark.parametrize("name", LOSSES | OF_IMAGES)
 def test_in_mmsegmentation(name: str, tmp_path: Path) -> None:
     cfg = tiny_config(tmp_path, steps=1)
-    cfg.model.decode_head.loss_decode = dict(LOSSES[name], type=name)
+    arguments = (LOSSES | OF_IMAGES)[name]
+    cfg.model.decode_head.loss_decode = dict(arguments, type=name)
     recorder = train(cfg, name)
-    logged = f"decode.{getattr(cals_mm, name)(**LOSSES[name]).loss_name}"
+    logged = f"decode.{getattr(cals_mm, name)(**arguments).loss_name}"
     assert recorder.outputs[logged].isfinite()
     assert recorder.metrics["mIoU"] >= 0
 
 
-@every_loss
+@pytest.mark.parametrize("name", LOSSES)
 def test_in_mmpretrain(name: str, tmp_path: Path) -> None:
     cfg = tiny_classifier(tmp_path, steps=1)
     cfg.custom_hooks.insert(0, dict(type="KeepLogitsHook"))

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,18 +10,33 @@ import torch.multiprocessing as mp
 from mmengine.config import Config
 
 from cals_mm.runs.devices import prepare_devices
-from tests.tiny import MARGIN, free_port, make_images, small_auto_margin, tiny_config, train
+from tests.tiny import (
+    CLASSES,
+    MARGIN,
+    free_port,
+    make_images,
+    small_auto_margin,
+    tiny_config,
+    train,
+)
 
 SIZE = 7  # odd: with 2 and 3 processes the sampler fills up with duplicates
 
 
-def config(root: Path) -> Config:
+LOSSES: dict[str, dict[str, Any]] = {
+    "CALS": dict(type="CALSLoss", num_classes=len(CLASSES), margin="auto"),
+    "CRaC": dict(type="CRaCLoss", num_classes=len(CLASSES), rho_interval=2),
+    "AvUC": dict(type="AvUCLoss"),
+}
+
+
+def config(root: Path, name: str) -> Config:
     """A run whose weights never move, so that only the validation depends on the processes."""
     cfg = tiny_config(root, steps=2)
     cfg.optim_wrapper.optimizer.update(lr=0.0, momentum=0.0)
     for part in (cfg.model.backbone, cfg.model.decode_head):
         part.norm_cfg = dict(type="GN", num_groups=2)
-    cfg.model.decode_head.loss_decode.margin = "auto"
+    cfg.model.decode_head.loss_decode = LOSSES[name]
     cfg.val_evaluator = [dict(type="IoUMetric"), dict(type="CalibrationMetric")]
     cfg.val_dataloader.batch_size = 1
     return cfg
@@ -35,15 +51,18 @@ def run(rank: int, world_size: int, root: str, port: int) -> None:
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
     )
-    cfg = config(Path(root))
-    prepare_devices(cfg, "pytorch" if world_size > 1 else "none")
-    with small_auto_margin():
-        runner = train(cfg)
-    metrics = runner.val_loop.run()
-    model = runner.model.module if world_size > 1 else runner.model
-    lagrangian = model.decode_head.loss_decode.lagrangian
-    state = {key: value.double() for key, value in lagrangian.state_dict().items()}
-    torch.save((state, metrics), f"{root}/result_{world_size}_{rank}.pt")
+    results = {}
+    for name in LOSSES:
+        cfg = config(Path(root), name)
+        prepare_devices(cfg, "pytorch" if world_size > 1 else "none")
+        with small_auto_margin():
+            runner = train(cfg)
+        metrics = runner.val_loop.run()
+        model = runner.model.module if world_size > 1 else runner.model
+        learned = model.decode_head.loss_decode.state
+        state = {key: value.double() for key, value in learned.state_dict().items()}
+        results[name] = (state, metrics)
+    torch.save(results, f"{root}/result_{world_size}_{rank}.pt")
 
 
 @pytest.mark.slow
@@ -57,17 +76,18 @@ def test_processes_agree(tmp_path: Path) -> None:
         for rank in range(world_size):
             path = tmp_path / f"result_{world_size}_{rank}.pt"
             results[world_size, rank] = torch.load(path, weights_only=False)
-    state, metrics = results[1, 0]
-    assert (state["multipliers"] > 1e-3).any()
-    assert state["num_updates"] == 2
-    assert state["auto_margin.margin"] != MARGIN
-    for (world_size, rank), (other, values) in results.items():
-        for key, value in state.items():
-            torch.testing.assert_close(other[key], value, rtol=1e-9, atol=1e-12)
-        assert values.keys() == metrics.keys()
-        for key, value in metrics.items():
-            assert values[key] == pytest.approx(value, rel=1e-9, nan_ok=True), (
-                world_size,
-                rank,
-                key,
-            )
+    expected = results[1, 0]
+    assert all(state["num_updates"] == 2 for state, _ in expected.values())
+    assert (expected["CALS"][0]["multipliers"] > 1e-3).any()
+    assert expected["CALS"][0]["auto_margin.margin"] != MARGIN
+    assert (expected["CRaC"][0]["multipliers"] > 1e-3).any()
+    assert expected["AvUC"][0]["threshold"] != 1
+    for ranks, found in results.items():
+        for name, (state, metrics) in expected.items():
+            other, values = found[name]
+            for key, value in state.items():
+                torch.testing.assert_close(other[key], value, rtol=1e-9, atol=1e-12)
+            assert values.keys() == metrics.keys()
+            for key, value in metrics.items():
+                same = pytest.approx(value, rel=1e-9, nan_ok=True)
+                assert values[key] == same, (name, ranks, key)

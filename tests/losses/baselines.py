@@ -42,8 +42,9 @@ def acls(logits: Tensor, target: Tensor, margin: float) -> Tensor:
     rows = []
     for z in logits:
         top = int(z.argmax())
-        first = torch.relu(z[top] - z.min() - margin) ** 2
-        others = [torch.relu(z[top] - z[j] - margin) ** 2 for j in range(len(z)) if j != top]
+        first = torch.relu(z[top] - margin) ** 2
+        largest = z[top].detach()
+        others = [torch.relu(largest - z[j] - margin) ** 2 for j in range(len(z)) if j != top]
         rows.append(1.0 * first + 0.1 * torch.stack(others).mean())
     return smoothed(logits, target, 0.0) + 0.1 * torch.stack(rows)
 

@@ -25,24 +25,25 @@ def image() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return logits.view(2, 4, 6, 5).permute(0, 3, 1, 2), label, logits[keep], target[keep]
 
 
-def plain(logits: Tensor, target: Tensor, weight: float = 2.0, weighted: bool = False) -> Tensor:
+def plain(logits: Tensor, target: Tensor, weight: float = 1.0, form: str = "squared") -> Tensor:
     confidence, predicted = logits.softmax(1).max(1)
     hits = (predicted == target).to(logits.dtype)
     residual = (hits - confidence) / len(target)
-    if weighted:
+    if form == "weighted":
         residual = (hits - confidence) / torch.where(hits > 0, hits.sum(), (1 - hits).sum())
     kernel = torch.exp(-(confidence[:, None] - confidence[None]).abs() / 0.4)
-    error = (residual @ kernel @ residual).sqrt()
+    error = residual @ kernel @ residual
+    error = error if form == "squared" else error.sqrt()
     return F.cross_entropy(logits, target) + weight * error
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_value_and_gradient_of_samples_and_pixels(weighted: bool) -> None:
+@pytest.mark.parametrize("form", ["squared", "root", "weighted"])
+def test_value_and_gradient_of_samples_and_pixels(form: str) -> None:
     picture, label, logits, target = image()
-    loss = MMCELoss(weight=3.0, weighted=weighted)
+    loss = MMCELoss(3.0, form)
     logits.requires_grad_(True)
     picture = picture.clone().requires_grad_(True)
-    expected = plain(logits, target, 3.0, weighted)
+    expected = plain(logits, target, 3.0, form)
     torch.testing.assert_close(loss(logits, target), expected)
     value = loss(picture, label, ignore_index=255)
     torch.testing.assert_close(value, expected)
@@ -84,7 +85,7 @@ def test_drawn_samples_follow_the_seed_and_estimate_the_error() -> None:
     confidence, predicted = logits.softmax(1).max(1)
     whole = maximum_mean_calibration_error(confidence, predicted == target)
     drawn = torch.stack([loss(logits, target) for _ in range(40)]).mean() - entropy
-    assert abs(drawn / 2 - whole) < 0.1 * whole
+    assert abs(drawn - whole) < 0.1 * whole
     few = MMCELoss(num_samples=4000)
     torch.testing.assert_close(few(logits, target), MMCELoss()(logits, target), rtol=0, atol=0)
 
@@ -100,12 +101,12 @@ def test_half_precision_and_autocast_compute_in_float32() -> None:
     torch.testing.assert_close(value, MMCELoss()(half.detach().float(), target))
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("form", ["squared", "root", "weighted"])
 @pytest.mark.parametrize("hits", [[True] * 4, [False] * 4, [True, False, True, False]])
-def test_extreme_logits_are_finite(hits: list[bool], weighted: bool) -> None:
+def test_extreme_logits_are_finite(hits: list[bool], form: str) -> None:
     logits = (1e4 * torch.eye(4)).requires_grad_(True)
     target = torch.tensor([k if hit else (k + 1) % 4 for k, hit in enumerate(hits)])
-    value = MMCELoss(weighted=weighted)(logits, target)
+    value = MMCELoss(form=form)(logits, target)
     value.backward()
     assert value.isfinite()
     assert logits.grad.isfinite().all()
@@ -122,8 +123,16 @@ def test_no_valid_sample_gives_zero() -> None:
 
 def test_equal_logits_in_closed_form() -> None:
     """One sample, two classes: the residual is 1/2, whichever is the label."""
-    value = MMCELoss(weight=1.0)(torch.zeros(1, 2), torch.tensor([1]))
-    assert value.item() == pytest.approx(math.log(2) + 0.5)
+    for form, error in (("squared", 0.25), ("root", 0.5), ("weighted", 0.0)):
+        value = MMCELoss(form=form)(torch.zeros(1, 2), torch.tensor([1]))
+        assert value.item() == pytest.approx(math.log(2) + error)
+
+
+def test_the_weighted_form_has_two_names() -> None:
+    logits, target = samples()
+    one, other = MMCELoss(weighted=True), MMCELoss(form="weighted")
+    assert torch.equal(one(logits, target), other(logits, target))
+    assert MMCELoss(weighted=False).form == "squared"
 
 
 def test_misuse_is_named_in_one_line() -> None:
@@ -133,6 +142,7 @@ def test_misuse_is_named_in_one_line() -> None:
     for arguments, message in (
         ({"weight": -1.0}, "weight .* -1.0"),
         ({"kernel_width": 0.0}, "kernel_width .* 0.0"),
+        ({"form": "cubed"}, "form must be .* got 'cubed'"),
         ({"num_samples": 0}, "num_samples .* 0"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,0 +1,140 @@
+"""The threshold of the uncertainty that parts certain from uncertain samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cals_mm.functional._samples import as_samples
+from cals_mm.functional._summaries import summarise
+
+from ._reduce import sum_over_processes_
+from .dual_statistics import NonFiniteLogitsError
+from .learned_state import LearnedState
+
+__all__ = ["UncertaintyStatistics", "UncertaintyThreshold"]
+
+
+class UncertaintyStatistics:
+    """Number and summed entropies of the wrong and of the right predictions of one validation.
+
+    Example:
+        >>> import torch
+        >>> statistics = UncertaintyStatistics()
+        >>> statistics.update(torch.tensor([[9.0, 0.0], [0.0, 0.0]]), target=torch.tensor([1, 0]))
+        >>> statistics.number.tolist(), statistics.sum_entropy.round(decimals=2).tolist()
+        ([1, 1], [0.0, 0.69])
+    """
+
+    def __init__(self) -> None:
+        self.number = torch.zeros(2, dtype=torch.int64)
+        """Of wrong and of right predictions."""
+        self.sum_entropy = torch.zeros(2, dtype=torch.float64)
+        """Of each, in nats."""
+
+    @property
+    def count(self) -> Tensor:
+        """Number of samples, () int64."""
+        return self.number.sum()
+
+    @torch.no_grad()
+    def update(
+        self, logits: Tensor, mask: Tensor | None = None, target: Tensor | None = None
+    ) -> None:
+        """Add a batch.
+
+        Args:
+            logits: (N, K) or (N, K, ...), any floating dtype.
+            mask: (N, ...) bool of the samples that count; None: all.
+            target: Labels (N, ...) int64, needed.
+
+        Raises:
+            ValueError: If labels are missing, or shapes do not fit.
+            NonFiniteLogitsError: If a logit that counts is NaN or infinite. The sums then stay
+                as they were.
+        """
+        if target is None:
+            raise ValueError("right and wrong predictions need labels: pass target")
+        target = target if mask is None else target.long().masked_fill(~mask, -1)
+        samples = as_samples(logits.detach(), target, None if mask is None else -1)
+        summaries = summarise(*samples, confidence=True, entropy=True)
+        entropy, correct = summaries.entropy, summaries.correct
+        assert entropy is not None and correct is not None
+        for group, chosen in enumerate((~correct, correct)):
+            chosen = chosen if samples.valid is None else chosen & samples.valid
+            values = entropy[chosen]
+            if not values.isfinite().all():
+                raise NonFiniteLogitsError()
+            self.number[group] += len(values)
+            self.sum_entropy[group] += values.sum(dtype=torch.float64).cpu()
+
+    def reset_(self) -> None:
+        """Forget all samples."""
+        self.number.zero_()
+        self.sum_entropy.zero_()
+
+    def all_reduce_(self) -> UncertaintyStatistics:
+        """Add up the sums of all processes; without a process group nothing happens."""
+        sum_over_processes_((self.number, self.sum_entropy))
+        return self
+
+
+class UncertaintyThreshold(LearnedState):
+    r"""Threshold of AvUC, half-way between the uncertainties of right and wrong predictions.
+
+    After each of the first validations, with the entropies u in nats,
+
+    .. math:: u_{th} \leftarrow \tfrac12 (mean_{right}\, u + mean_{wrong}\, u);
+
+    from then on it stays. A validation without right, or without wrong predictions changes
+    nothing.
+
+    Args:
+        threshold: First threshold, in nats, >= 0.
+        num_validations: How many validations move it.
+
+    Attributes:
+        threshold: () float, in nats.
+        num_updates: Number of validations so far, () int64.
+
+    Raises:
+        ValueError: For an argument out of its range.
+
+    Reference:
+        Krishnan and Tickoo, Improving Model Calibration with Accuracy versus Uncertainty
+        Optimization, NeurIPS 2020 (arXiv 2012.07923), Section 3.
+
+    Example:
+        >>> import torch
+        >>> state = UncertaintyThreshold()
+        >>> statistics = state.start_dual_epoch()
+        >>> statistics.update(torch.tensor([[9.0, 0.0], [0.0, 0.0]]), target=torch.tensor([0, 1]))
+        >>> state.step_(statistics)
+        >>> print(f"{state.threshold:.3f}")
+        0.347
+    """
+
+    learned = "threshold"
+
+    threshold: Tensor
+
+    def __init__(self, threshold: float = 1.0, num_validations: int = 3) -> None:
+        super().__init__()
+        if not isinstance(num_validations, int) or num_validations < 0:
+            raise ValueError(f"num_validations must be a whole number, got {num_validations!r}")
+        self.num_validations = num_validations
+        self.register_buffer("threshold", torch.tensor(float(threshold)))
+
+    def start_dual_epoch(self) -> Any:
+        """:class:`UncertaintyStatistics` of one validation; they need nothing of the state."""
+        return UncertaintyStatistics()
+
+    def _update_(self, statistics: UncertaintyStatistics, validation: int) -> None:
+        if validation <= self.num_validations and bool((statistics.number > 0).all()):
+            self.threshold.copy_((statistics.sum_entropy / statistics.number).mean())
+
+    def curves(self) -> dict[str, Tensor]:
+        """The threshold, ()."""
+        return {"threshold": self.threshold}
