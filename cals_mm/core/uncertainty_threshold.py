@@ -11,6 +11,7 @@ from cals_mm.functional._samples import as_samples
 from cals_mm.functional._summaries import summarise
 
 from ._reduce import sum_over_processes_
+from ._wide_buffers import state_dtype
 from .dual_statistics import NonFiniteLogitsError
 from .learned_state import LearnedState
 
@@ -125,7 +126,7 @@ class UncertaintyThreshold(LearnedState):
         if not isinstance(num_validations, int) or num_validations < 0:
             raise ValueError(f"num_validations must be a whole number, got {num_validations!r}")
         self.num_validations = num_validations
-        self.register_buffer("threshold", torch.tensor(float(threshold)))
+        self.register_buffer("threshold", torch.tensor(threshold, dtype=state_dtype()))
 
     def start_dual_epoch(self) -> Any:
         """:class:`UncertaintyStatistics` of one validation; they need nothing of the state."""

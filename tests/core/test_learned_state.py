@@ -44,7 +44,7 @@ MISFITS = {
     "other classes of regions": (
         lambda: RegionLagrangian(3),
         lambda: RegionLagrangian(4),
-        r"boundary.multipliers has shape \(3,\)",
+        r"multipliers has shape \(2, 3\), this one \(2, 4\)",
     ),
 }
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cals_mm import AdaFocalLoss, CALSLoss, SampleCALSLoss
+from cals_mm import AdaFocalLoss, AvUCLoss, CALSLoss, SampleCALSLoss
 from cals_mm.core import RegionLagrangian
 
 STATES = {
@@ -13,6 +13,7 @@ STATES = {
     "heuristic": lambda: CALSLoss(2, rule="heuristic"),
     "regions": lambda: RegionLagrangian(2),
     "focus": lambda: AdaFocalLoss(),
+    "threshold": lambda: AvUCLoss(threshold=0.7),
     "samples": lambda: SampleCALSLoss(2, num_samples=5),
 }
 CASTS = {

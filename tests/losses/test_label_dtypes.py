@@ -75,6 +75,7 @@ CALLS = {
     "AutoMargin": statistics_call(lambda: core.AugmentedLagrangian(K, core.AutoMargin(10.0))),
     "RegionLagrangian": statistics_call(lambda: RegionLagrangian(K)),
     "AdaptiveFocus": statistics_call(core.AdaptiveFocus),
+    "UncertaintyThreshold": statistics_call(core.UncertaintyThreshold),
     "TemperatureScaler": scaler_call(core.TemperatureScaler),
     "ClassTemperatureScaler": scaler_call(lambda: core.ClassTemperatureScaler(K)),
     "VectorScaler": scaler_call(lambda: core.VectorScaler(K)),
