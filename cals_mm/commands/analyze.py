@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs.check_test_split(cfg)
     runs.check_checkpoint(run.checkpoint)
     out = args.out or str(Path(args.run) / "analysis")
-    runs.check_writable(out)
+    runs.check_writable(out, "--out")
     cfg.log_level = "WARNING"
     print(f"config {run.config}\ncheckpoint {run.checkpoint}", flush=True)
     with tempfile.TemporaryDirectory() as folder, runs.data_explained(cfg, ("test_dataloader",)):
@@ -73,14 +73,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         frequency = frequencies(runner, split.boundary is not None)
     checkpoint = CheckpointLoader.load_checkpoint(run.last or run.checkpoint, map_location="cpu")
     meta = runner.test_dataloader.dataset.metainfo
-    page = write_report(
-        out,
-        split,
-        title=f"{Path(run.config).stem}, {Path(run.checkpoint).name}",
-        names=meta.get("classes"),
-        palette=meta.get("palette"),
-        frequency=frequency,
-        history=checkpoint.get(KEY),
-        ignore_index=ignored_label(runner.model),
-    )
+    with runs.written_by("--out"):
+        page = write_report(
+            out,
+            split,
+            title=f"{Path(run.config).stem}, {Path(run.checkpoint).name}",
+            names=meta.get("classes"),
+            palette=meta.get("palette"),
+            frequency=frequency,
+            history=checkpoint.get(KEY),
+            ignore_index=ignored_label(runner.model),
+        )
     print(f"analysis written to {page}", flush=True)

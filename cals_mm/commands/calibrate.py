@@ -108,7 +108,7 @@ def check(args: argparse.Namespace, cfg: Config, out: str) -> None:
         if path and Path(path).exists():
             raise ValueError(f"{name} {path!r} exists and is not overwritten; name another file")
         if path:
-            runs.check_writable(str(Path(path).absolute().parent))
+            runs.check_writable(str(Path(path).absolute().parent), name)
     if not args.no_test:
         runs.check_test_split(cfg)
 
@@ -181,7 +181,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         new = folded_checkpoint(checkpoint, scaling.layer, scaling.scaler, notes)
     else:
         new = noted_checkpoint(checkpoint, notes)
-    save_new(new, out)
+    with runs.written_by("--out"):
+        save_new(new, out)
     ignored = ignored_label(runner.model)
     if scaled:
         print(scaling_summary(notes, "samples" if ignored == -100 else "pixels"))
@@ -193,7 +194,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         with runs.data_explained(cfg, ("test_dataloader",)):
             report.update(test(cfg, runner, args, out, bound))
     if args.json:
-        files.write_json(args.json, report)
+        with runs.written_by("--json"):
+            files.write_json(args.json, report)
 
 
 def test(

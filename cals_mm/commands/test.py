@@ -36,7 +36,7 @@ def check_out(flag: str, path: str) -> None:
     """Find out before the test whether its result can be written."""
     if os.path.isdir(path):
         raise ValueError(f"{flag} {path!r} is a folder; give the name of a file")
-    runs.check_writable(os.path.dirname(os.path.abspath(path)))
+    runs.check_writable(os.path.dirname(os.path.abspath(path)), flag)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -62,5 +62,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     with runs.data_explained(cfg, ("test_dataloader",)):
         metrics = runs.build_runner(cfg).test()
     if args.out and runs.rank() == 0:
-        files.write_json(args.out, metrics)
+        with runs.written_by("--out"):
+            files.write_json(args.out, metrics)
         print(f"metrics written to {args.out}", flush=True)

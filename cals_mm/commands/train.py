@@ -60,7 +60,8 @@ def dump(cfg: Config, file: str) -> None:
     """
     if not file.endswith(".py"):
         raise ValueError(f"--dump {file!r} must end in .py")
-    files.write_text(file, cfg.pretty_text, overwrite=False)
+    with runs.written_by("--dump"):
+        files.write_text(file, cfg.pretty_text, overwrite=False)
     print(f"config written to {file}", flush=True)
 
 

@@ -8,22 +8,47 @@ needs none of this package.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .class_scaling import VectorScaler
 from .logit_scaler import LogitScaler
 
-__all__ = ["check_folded", "final_layer", "fold_", "fold_model_"]
+__all__ = ["check_folded", "final_layer", "fold_", "fold_model_", "repeatable"]
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _TOLERANCE = 1e-4
 """Largest difference of folded from scaled logits, relative to the largest logit."""
 
 ReadLogits = Callable[[], Sequence[Tensor]]
+
+
+def repeatable(read_logits: ReadLogits) -> ReadLogits:
+    """The same, with the same random numbers at every call.
+
+    Some heads draw some in evaluation, SegNeXt's for the bases of its matrix decomposition. The
+    generators are left as they were.
+    """
+
+    def read() -> Sequence[Tensor]:
+        python, legacy = random.getstate(), np.random.get_state()
+        devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(0)
+            random.seed(0)
+            np.random.seed(0)
+            try:
+                return read_logits()
+            finally:
+                random.setstate(python)
+                np.random.set_state(legacy)
+
+    return read
 
 
 def final_layer(model: nn.Module, read_logits: ReadLogits) -> str:
@@ -43,6 +68,7 @@ def final_layer(model: nn.Module, read_logits: ReadLogits) -> str:
     Raises:
         ValueError: If no layer passes, for instance where the logits are the mean of two layers.
     """
+    read_logits = repeatable(read_logits)
     before = [logits.clone() for logits in read_logits()]
     num_classes = len(before[0])
     candidates = {
@@ -107,6 +133,7 @@ def fold_model_(model: nn.Module, layer: str, scaler: LogitScaler, read_logits: 
     Raises:
         ValueError: If the layer needs a bias and has none, or as :func:`check_folded`.
     """
+    read_logits = repeatable(read_logits)
     before = [logits.clone() for logits in read_logits()]
     last = model.get_submodule(layer)
     fold_(last.weight, last.bias, scaler)  # type: ignore[arg-type]
@@ -118,13 +145,13 @@ def check_folded(read_logits: ReadLogits, before: Sequence[Tensor], scaler: Logi
 
     Args:
         read_logits: As for :func:`final_layer`, of the folded model.
-        before: What it returned before.
+        before: What it, made :func:`repeatable`, returned before.
         scaler: The scaling that was folded.
 
     Raises:
         ValueError: If the largest difference exceeds 1e-4 of the largest logit.
     """
-    difference = _difference(read_logits(), before, scaler)
+    difference = _difference(repeatable(read_logits)(), before, scaler)
     if not difference <= _TOLERANCE:
         raise ValueError(
             f"the folded model's logits differ from the scaled ones by {difference:.1e} of the "

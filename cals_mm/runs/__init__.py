@@ -15,7 +15,13 @@ from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
 from .scaling import Scaling, calibration_test, scale_model_
 from .split import Prediction, batch_predictions, split_predictions, trained_runner
-from .work_dir import check_writable, default_work_dir, prepare_work_dir, refuse_to_overwrite
+from .work_dir import (
+    check_writable,
+    default_work_dir,
+    prepare_work_dir,
+    refuse_to_overwrite,
+    written_by,
+)
 
 __all__ = [
     "Prediction",
@@ -52,4 +58,5 @@ __all__ = [
     "trained_runner",
     "use_glove",
     "use_mixed_precision",
+    "written_by",
 ]

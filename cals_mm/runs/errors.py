@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -14,6 +15,9 @@ __all__ = ["one_line", "run"]
 # What this package, MMEngine's registries and the file system raise for a wrong value, name or
 # path.  Anything else (RuntimeError, AssertionError, ...) is a defect and keeps its traceback.
 USER_ERRORS = (ValueError, TypeError, KeyError, OSError, ImportError)
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""Errors of a disk that takes no more."""
 
 DEBUG_VARIABLE = "CALS_MM_DEBUG"
 
@@ -48,6 +52,12 @@ def one_line(error: BaseException) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if "Traceback" in text:
         lines = lines[-1:]
+    if isinstance(error, OSError) and error.errno in FULL and "--" not in text:
+        what = repr(error.filename) if error.filename else "to the disk"
+        return (
+            f"cannot write {what} ({error.strerror}); make room, or choose another folder by "
+            "--work-dir"
+        )
     if isinstance(error, KeyError) and len(lines) == 1 and " " not in lines[0]:
         lines = [f"{lines[0]!r} is missing (KeyError; {DEBUG_VARIABLE}=1 shows where)"]
     return " ".join(lines) or type(error).__name__

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.config import Config
 
 from cals_mm import files
 
-__all__ = ["check_writable", "default_work_dir", "prepare_work_dir", "refuse_to_overwrite"]
+__all__ = [
+    "check_writable",
+    "default_work_dir",
+    "prepare_work_dir",
+    "refuse_to_overwrite",
+    "written_by",
+]
 
 
 def default_work_dir(cfg: Config, config_file: str, method: str | None = None) -> str:
@@ -42,8 +50,12 @@ def prepare_work_dir(
     return folder
 
 
-def check_writable(folder: str) -> None:
+def check_writable(folder: str, option: str = "--work-dir") -> None:
     """Make a folder where missing, and try to write to it.
+
+    Args:
+        folder: The folder.
+        option: What chooses another one, for the message.
 
     Raises:
         ValueError: If it cannot be made or written.
@@ -52,7 +64,23 @@ def check_writable(folder: str) -> None:
         files.probe(folder)
     except OSError as error:
         raise ValueError(
-            f"cannot write to {folder!r} ({error.strerror}); choose another folder by --work-dir"
+            f"cannot write to {folder!r} ({error.strerror}); choose another folder by {option}"
+        ) from error
+
+
+@contextmanager
+def written_by(option: str) -> Iterator[None]:
+    """Let an error of writing name the file and the option that gives another.
+
+    Raises:
+        ValueError: If a file cannot be written in the block, because the disk is full say.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {error.filename!r} ({error.strerror}); make room, or give another file "
+            f"by {option}"
         ) from error
 
 

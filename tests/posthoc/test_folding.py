@@ -1,12 +1,15 @@
 """A scaling moves into the layer that makes the logits, or is refused."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cals_mm.core import TemperatureScaler, VectorScaler
-from cals_mm.posthoc.folding import check_folded, final_layer, fold_
+from cals_mm.posthoc.folding import check_folded, final_layer, fold_, fold_model_, repeatable
 
 
 class Pixels(nn.Module):
@@ -101,3 +104,37 @@ def test_a_layer_without_bias_takes_a_temperature_but_no_vector() -> None:
 def test_other_models_are_refused(model: nn.Module, tried: str) -> None:
     with pytest.raises(ValueError, match=f"cannot fold .*{tried}.*conv_seg"):
         final_layer(model, reader(model, 3))
+
+
+class Noisy(Pixels):
+    """Draws random numbers in every forward pass, also in evaluation."""
+
+    source = "torch"
+
+    def forward(self, image: Tensor) -> Tensor:
+        draw = {
+            "torch": lambda: float(torch.rand(())),
+            "numpy": lambda: float(np.random.rand()),  # noqa: NPY002
+            "python": random.random,
+        }[self.source]
+        return super().forward(image + draw())
+
+
+@pytest.mark.parametrize("source", ["torch", "numpy", "python"])
+def test_a_model_that_draws_random_numbers(source: str) -> None:
+    model = Noisy().eval()
+    model.source = source
+    read = reader(model, 3, 5, 6)
+    state = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+    layer = final_layer(model, read)
+    assert layer == "conv_seg"
+    scaler = VectorScaler(4)
+    scaler.weight.copy_(torch.tensor([0.5, 1.0, 1.5, 2.0]))
+    fold_model_(model, layer, scaler, read)
+    after = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # noqa: NPY002
+    assert torch.equal(state[0], after[0]) and state[1:] == after[1:]
+    before = repeatable(read)()
+    with torch.no_grad():
+        model.conv_seg.weight *= 3
+    with pytest.raises(ValueError, match="differ from the scaled ones"):
+        check_folded(read, before, scaler)
