@@ -1,4 +1,4 @@
-"""What a model is to its runner: wrapped for several processes, and blind to some pixels."""
+"""The model inside its wrapper, and the label that it ignores."""
 
 from __future__ import annotations
 

@@ -24,14 +24,14 @@ _OF_TRAINING = ("optimizer", "param_schedulers", "ema_state_dict", "message_hub"
 """Parts that only a resumed training reads."""
 
 
-def default_name(checkpoint: str, method: str) -> str:
-    """The checkpoint's path with the method before its name.
+def default_name(checkpoint: str, prefix: str) -> str:
+    """The checkpoint's path with a prefix before its name.
 
     Not after it, so that this one is not found by what looks for the best or the last checkpoint
     of a run, by ``best_*.pth`` say.
     """
     folder, name = os.path.split(checkpoint)
-    return os.path.join("" if "://" in checkpoint else folder, f"{method}_{Path(name).stem}.pth")
+    return os.path.join("" if "://" in checkpoint else folder, f"{prefix}_{Path(name).stem}.pth")
 
 
 def folded_checkpoint(

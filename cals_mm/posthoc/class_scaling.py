@@ -24,8 +24,8 @@ class VectorScaler(LogitScaler):
         l2 * sum_k (u_k - log(1 + u_k) + b_k^2 / 2)
 
     which is convex, keeps the weights positive and is about l2 (u_k^2 + b_k^2) / 2 for small u_k.
-    So classes with few held-out samples share the temperature of the others. Predictions may
-    change, also for the better.
+    So classes with few held-out samples stay near the common temperature. Predictions may change,
+    for the better or the worse.
 
     Args:
         num_classes: K.

@@ -54,8 +54,8 @@ def repeatable(read_logits: ReadLogits) -> ReadLogits:
 def final_layer(model: nn.Module, read_logits: ReadLogits) -> str:
     """Name of the layer that alone makes the model's logits, found by trying.
 
-    Every linear or convolutional layer with one output per class is scaled for a moment, by a
-    different number for each class, and the logits are compared with the scaled ones.
+    Each linear or convolutional layer with one output per class is scaled temporarily, by another
+    number for each class; the layer is found where the logits change by exactly these numbers.
 
     Args:
         model: The model in evaluation mode, unwrapped; left as it was.

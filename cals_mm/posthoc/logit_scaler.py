@@ -1,4 +1,4 @@
-"""What the scalers of logits share: batches in, a linear map of the logits out."""
+"""What the scalers of logits share: reading held-out batches, and the linear map of logits."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class LogitScaler(nn.Module):
     ) -> Scaler:
         """Fit to a held-out set of any size, read batch by batch.
 
-        Exact: batches give what all samples at once give. Each Newton step is one pass; a
+        The result is that of :meth:`fit` on all samples at once. Each Newton step is one pass; a
         temperature takes about ten, per-class scaling about twenty. Where a pass means running a
         network, keep its logits, or those of a subsample, and fit to them.
 

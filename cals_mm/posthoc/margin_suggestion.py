@@ -12,7 +12,7 @@ from .temperature import TemperatureScaler
 __all__ = ["MarginSuggestion", "suggest_margin"]
 
 MIN_GAP = 0.01
-"""Mean confidence above accuracy, as a fraction, under which a model counts as calibrated."""
+"""Mean confidence above accuracy, as a fraction, below which a model counts as calibrated."""
 
 
 class MarginSuggestion(NamedTuple):
@@ -33,9 +33,9 @@ def suggest_margin(logits: Tensor, target: Tensor, quantile: float = 0.5) -> Mar
     """Margin that a calibrated version of a model would just keep.
 
     Dividing the logits by the temperature that minimises the held-out NLL gives a model that is
-    calibrated on average. A margin near its typical logit distances lets these pass and holds
-    back what exceeds them: per sample, the mean distance of the classes that were not predicted;
-    over samples, a quantile of it.
+    calibrated on average. The margin is its typical logit distance: for each sample the mean
+    distance from the largest logit to the others, and a quantile of that over the samples. Such
+    a margin allows typical distances and penalises larger ones.
 
     Args:
         logits: (N, K) floating, finite, of held-out samples.

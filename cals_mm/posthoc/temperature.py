@@ -20,9 +20,9 @@ _TOLERANCE = 1e-9
 class TemperatureScaler(LogitScaler):
     """Divide logits by the temperature that minimises the negative log-likelihood.
 
-    The likelihood is convex in the inverse temperature, so the minimum is found by Newton steps
-    that a bracket keeps from leaving the bounds. The order of the logits, and with it every
-    prediction, stays, up to logits so close that they round to the same.
+    The likelihood is convex in the inverse temperature, so Newton steps, kept in a bracket, find
+    the minimum. The order of the logits does not change, and so no prediction does, except where
+    scaled logits round to the same number.
 
     Args:
         minimum: Smallest temperature, > 0.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from typing import get_args
 
 from mmengine.config import DictAction
+
+from .devices import Launcher
 
 __all__ = ["add_common_arguments", "add_launcher_argument"]
 
 
 def add_common_arguments(parser: ArgumentParser) -> None:
-    """Add the config, where to write, where to read, and changes of the config."""
+    """Add the config and its changes, the folders to write to and to read from, the launcher."""
     parser.add_argument("config", metavar="CONFIG", help="config file")
     parser.add_argument(
         "--work-dir",
@@ -35,10 +38,10 @@ def add_common_arguments(parser: ArgumentParser) -> None:
 
 
 def add_launcher_argument(parser: ArgumentParser) -> None:
-    """Add who started the processes."""
+    """Add the choice of the launcher."""
     parser.add_argument(
         "--launcher",
-        choices=["none", "pytorch", "slurm", "mpi"],
+        choices=get_args(Launcher),
         default="none",
         help="who started the processes; dist_*.sh and slurm_*.sh set it",
     )

@@ -1,4 +1,4 @@
-"""Read a config file; every way in which it can be unreadable is a ValueError of one line."""
+"""Read a config file; whatever is wrong with it becomes an error of one line."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import datetime
 import gc
 import os
 import subprocess
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmengine.config import Config
@@ -21,7 +21,16 @@ from torch import nn
 
 from cals_mm.config import type_name
 
-__all__ = ["CPUDistributedDataParallel", "leave_process_group", "prepare_devices", "rank"]
+__all__ = [
+    "CPUDistributedDataParallel",
+    "Launcher",
+    "leave_process_group",
+    "prepare_devices",
+    "rank",
+]
+
+Launcher = Literal["none", "pytorch", "slurm", "mpi"]
+"""Who started the processes."""
 
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
@@ -47,8 +56,8 @@ LAUNCHER_VARIABLES = {
 class CPUDistributedDataParallel(MMDistributedDataParallel):
     """MMEngine's wrapper for processes without a GPU, where no batch norm is synchronised.
 
-    Synchronised layers may come from anywhere, a constructor's default say, so those of the model
-    are replaced that is built.
+    Synchronised layers may come from anywhere, even from a constructor's default, so they are
+    replaced in the built model.
     """
 
     def __init__(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
@@ -63,8 +72,8 @@ def rank() -> int:
     return 0
 
 
-def prepare_devices(cfg: Config, launcher: str) -> None:
-    """Set the launcher; without a GPU, make several processes talk by gloo.
+def prepare_devices(cfg: Config, launcher: Launcher) -> None:
+    """Set the launcher; without a GPU, let several processes communicate by gloo.
 
     Without a GPU, synchronised batch norm becomes plain batch norm, whatever its name: each
     process then normalises by its own part of the batch.

@@ -20,8 +20,8 @@ REMOTE = ("http://", "https://", "open-mmlab://", "torchvision://", "mmcls://", 
 def train_demo_from_scratch(cfg: Config) -> list[str]:
     """Leave out pretrained weights where the data are the synthetic demo scenes.
 
-    The demo needs no network, and its scenes are nothing that ImageNet prepares for. Real data
-    keep their weights: training them from scratch unnoticed would cost a night.
+    The demo is to run without a network, and weights of ImageNet do not help with its scenes.
+    Configs of real data keep their weights: to train from scratch unnoticed would cost a night.
 
     Returns:
         The weights left out.

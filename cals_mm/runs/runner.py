@@ -28,7 +28,8 @@ def build_runner(cfg: Config) -> Runner:
 def data_explained(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[None]:
     """Turn errors about missing data folders and weights into ones that say what is expected.
 
-    Only afterwards, because a config may make its data on first use.
+    The folders are looked at only after an error, because a config may make its data on first
+    use.
 
     Args:
         cfg: The config that is run.

@@ -19,7 +19,7 @@ from .vocabulary import Vocabulary
 __all__ = ["Corpus", "EncodedCorpus", "EncodedTexts", "cache_folder", "encode", "encoded"]
 
 _FORMAT = 1
-"""Part of the cache's key: raise it when tokens, vocabulary or file change their meaning."""
+"""Part of the cache's key, to be raised when tokens, vocabulary or file format change."""
 
 
 class Corpus(NamedTuple):
@@ -107,8 +107,8 @@ def encoded(
 
     Args:
         read: Reads the texts; called only where the cache lacks them.
-        content: What the texts depend on: hash of the source, options. Another value, another
-            file.
+        content: What the texts depend on, such as a hash of the source and options; each value
+            has a file of its own.
         vocabulary_size: Largest number of words.
         max_length: Words that are kept of each text.
         folder: Folder of the cache.
@@ -133,7 +133,7 @@ def cache_folder(data_root: str | Path) -> Path:
     elsewhere = Path("work_dirs", "encoded_texts")
     beside = Path(data_root) / "cals_mm_encoded"
     try:
-        # What was made read-only is meant so, also where root could write.
+        # A folder that was made read-only stays so, even where root could write to it.
         if not beside.parent.stat().st_mode & 0o222:
             return elsewhere
         files.probe(beside)

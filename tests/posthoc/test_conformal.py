@@ -160,6 +160,16 @@ def test_the_range_of_classes_is_that_of_the_sum():
     assert high == int((cumulative < 0.975).sum()) / 54
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_labels_may_be_of_any_integer_type(dtype):
+    logits, target = known_model(200)
+    sets = PredictionSets(0.8).fit(logits, target)
+    assert PredictionSets(0.8).fit(logits, target.to(dtype)).threshold == sets.threshold
+    maps, labels = images(2)
+    errors = AcceptedErrors().update(maps, labels)
+    assert torch.equal(AcceptedErrors().update(maps, labels.to(dtype)).wrong, errors.wrong)
+
+
 @pytest.mark.parametrize("per_class", [False, True])
 def test_sets_come_back_from_a_dictionary(per_class):
     logits, target = known_model(200)

@@ -55,7 +55,7 @@ class AcceptedErrors:
 
         Args:
             logits: (N, K, H, W) floating: logits, or probabilities where the next says so.
-            target: (N, H, W) int64.
+            target: (N, H, W) of any integer type.
             probabilities: ``logits`` holds probabilities.
 
         Returns:

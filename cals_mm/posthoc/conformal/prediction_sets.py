@@ -102,7 +102,7 @@ class PredictionSets:
 
         Args:
             logits: (N, K) floating and finite: logits, or probabilities where the next says so.
-            target: (N,) int64.
+            target: (N,) of any integer type.
             probabilities: ``logits`` holds probabilities.
             generator: For ``randomised``, on the device of ``logits``.
 
@@ -122,7 +122,7 @@ class PredictionSets:
         if low < 0 or high >= num_classes:
             raise ValueError(f"labels go from {low} to {high}, logits have {num_classes} classes")
         scores = self._scores(logits, probabilities, generator)
-        target = target.to(scores.device)
+        target = target.to(scores.device, torch.int64)
         own = scores.gather(1, target[:, None])[:, 0]
         groups = [own[target == k] for k in range(num_classes)] if self.per_class else [own]
         thresholds = torch.tensor([self._quantile(group) for group in groups], dtype=torch.float64)
