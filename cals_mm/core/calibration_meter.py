@@ -110,7 +110,7 @@ class CalibrationMeter:
                 "aggregate='image' is the mean over label maps, but there is one label per image; "
                 "use aggregate='dataset'"
             )
-        for image, labels in zip(logits.split(1), target.split(1), strict=True):
+        for image, labels in zip(torch.split(logits, 1), torch.split(target, 1), strict=True):
             statistics = self._measure(image, labels)
             if statistics.count:
                 self._image_values += calibration_values(statistics).cpu()

@@ -60,7 +60,7 @@ class CamVid11(HeldOutDataset):
     ) -> None:
         super().__init__(split=split, max_images=max_images, img_suffix=img_suffix, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Find the suffix of the images, then list them."""
         self._check_folders()
         if self.img_suffix is None:

@@ -46,7 +46,7 @@ class CIFAR10Split(ThreeSplitDataset):
     TEST_FILES: tuple[str, ...] = ("test_batch",)
     LABELS = "labels"
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """List the images of the split."""
         root = Path(self.data_root)
         if (root / "train").is_dir():
@@ -67,7 +67,7 @@ class CIFAR10Split(ThreeSplitDataset):
         info["img_shape"] = info["ori_shape"] = info["img"].shape[:2]
         return self.pipeline(info)
 
-    def _from_folders(self, root: Path) -> list[dict]:
+    def _from_folders(self, root: Path) -> list[dict[str, Any]]:
         names = class_folders(root / "train")
         expected = len(self._metainfo["classes"])
         if len(names) != expected:
@@ -86,7 +86,7 @@ class CIFAR10Split(ThreeSplitDataset):
         train = self._listed(root / "train", names)
         return self.select(train, held_out=self.split == "val")
 
-    def _listed(self, folder: Path, names: list[str]) -> list[dict]:
+    def _listed(self, folder: Path, names: list[str]) -> list[dict[str, Any]]:
         if not folder.is_dir():
             raise self.missing(folder)
         strange = sorted(set(class_folders(folder)) - set(names))
@@ -100,7 +100,7 @@ class CIFAR10Split(ThreeSplitDataset):
             raise self.missing(folder / names[0] / "*.png")
         return samples
 
-    def _from_binary(self, folder: Path) -> list[dict]:
+    def _from_binary(self, folder: Path) -> list[dict[str, Any]]:
         images, labels = [], []
         for name in self.TEST_FILES if self.split == "test" else self.TRAIN_FILES:
             if not (folder / name).is_file():

@@ -1,5 +1,7 @@
 """The demo's data set, which makes itself on first use."""
 
+from typing import Any
+
 from mmengine.registry import DATASETS
 
 from .cityscapes import CityscapesCities
@@ -23,11 +25,11 @@ class DemoCityscapes(CityscapesCities):
 
     DATA_NAME = "demo"
 
-    def __init__(self, data_root: str, demo: dict | None = None, **kwargs) -> None:
+    def __init__(self, data_root: str, demo: dict[str, Any] | None = None, **kwargs: Any) -> None:
         self.demo_spec = DemoSpec.from_options(**(demo or {}))
         super().__init__(data_root=data_root, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Make the scenes if they are not there, then list them."""
         make_demo_set(self.data_root, self.demo_spec)
         return super().load_data_list()

@@ -44,7 +44,7 @@ class DigitsLT(ThreeSplitDataset):
         self.ratio = ratio
         super().__init__(split=split, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Make the split from the scans in scikit-learn."""
         images, labels = _digits()
         parts: dict[str, list[np.ndarray]] = {"test": [], "val": [], "train": []}

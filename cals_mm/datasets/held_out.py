@@ -62,7 +62,7 @@ class HeldOutDataset(BaseSegDataset):
             kept = keep_split(names, self.held_out_names(names), self.split)
         return kept if self.max_images is None else evenly_spaced(kept, self.max_images)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """List the images of the split with the paths of their label maps.
 
         Returns:
@@ -81,9 +81,9 @@ class HeldOutDataset(BaseSegDataset):
         self._check_files(entries[kept[0]])
         return [entries[name] for name in kept]
 
-    def _name_of(self, entry: dict) -> str:
-        name = os.path.relpath(entry["img_path"], self.data_prefix["img_path"])
-        return name.removesuffix(self.img_suffix).replace(os.sep, "/")
+    def _name_of(self, entry: dict[str, Any]) -> str:
+        name: str = os.path.relpath(entry["img_path"], self.data_prefix["img_path"])
+        return name.removesuffix(str(self.img_suffix)).replace(os.sep, "/")
 
     def _check_folders(self) -> None:
         folders = [self.data_prefix.get(key) for key in ("img_path", "seg_map_path")]
@@ -93,7 +93,7 @@ class HeldOutDataset(BaseSegDataset):
         if self.ann_file and not os.path.isfile(self.ann_file):
             raise self._missing(self.ann_file)
 
-    def _check_files(self, entry: dict) -> None:
+    def _check_files(self, entry: dict[str, Any]) -> None:
         """Look for one image and its label map, so that a run fails now and not in a worker."""
         for key in ("img_path", "seg_map_path"):
             if key in entry and not os.path.isfile(entry[key]):

@@ -69,7 +69,7 @@ class HoldOutSplit:
             self.full_init()
 
     @property
-    def metainfo(self) -> dict:
+    def metainfo(self) -> dict[str, Any]:
         """That of the data set."""
         return self.dataset.metainfo
 
@@ -123,9 +123,9 @@ class HoldOutSplit:
         lengths: np.ndarray = np.asarray(self.dataset.lengths)[self.indices]
         return lengths
 
-    def get_data_info(self, idx: int) -> dict:
+    def get_data_info(self, idx: int) -> dict[str, Any]:
         """Annotation of a kept sample."""
-        info: dict = self.dataset.get_data_info(int(self.indices[idx]))
+        info: dict[str, Any] = self.dataset.get_data_info(int(self.indices[idx]))
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:

@@ -21,7 +21,7 @@ INDEX_FILE = "val_ind.txt"
 class _IndexedSplit(ThreeSplitDataset):
     """Held-out images by the authors' index file, where the user has it."""
 
-    def held_out(self, samples: Sequence[dict]) -> np.ndarray:
+    def held_out(self, samples: Sequence[dict[str, Any]]) -> np.ndarray:
         """Tell whether each sample is held out as val, (N,) bool."""
         file = Path(self.data_root) / INDEX_FILE
         if not file.is_file():
@@ -52,13 +52,13 @@ class ImageNetSplit(_IndexedSplit):
     DATA_HELP = IMAGENET
     VAL_FRACTION = 0.2
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """List the images of the split."""
         if self.split == "train":
             return self._listed("train")
         return self.select(self._listed("val"), held_out=self.split == "val")
 
-    def _listed(self, official: str) -> list[dict]:
+    def _listed(self, official: str) -> list[dict[str, Any]]:
         folder = Path(self.data_root) / official
         if not folder.is_dir():
             raise self.missing(folder)
@@ -95,7 +95,7 @@ class TinyImageNetSplit(_IndexedSplit):
     DATA_NAME = "Tiny-ImageNet"
     DATA_HELP = TINY_IMAGENET
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """List the images of the split."""
         root = Path(self.data_root)
         if not (root / "train").is_dir():
@@ -111,7 +111,7 @@ class TinyImageNetSplit(_IndexedSplit):
             raise self.missing(root / "train" / names[0] / "images" / "*.JPEG")
         return self.select(samples, held_out=self.split == "val")
 
-    def _official_val(self, folder: Path, names: list[str]) -> list[dict]:
+    def _official_val(self, folder: Path, names: list[str]) -> list[dict[str, Any]]:
         annotations = folder / "val_annotations.txt"
         if not annotations.is_file():
             # Some tools sort the images into folders of classes.
@@ -157,7 +157,7 @@ class ImageNetLT(ThreeSplitDataset):
     def __init__(self, split: Split, ann_file: str = "", **kwargs: Any) -> None:
         super().__init__(split=split, ann_file=ann_file, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Read the list."""
         root = Path(self.data_root)
         name = f"ImageNet_LT_{self.split}.txt"
@@ -173,7 +173,7 @@ class ImageNetLT(ThreeSplitDataset):
         return samples
 
 
-def read_labelled_paths(file: Path, folder: Path) -> list[dict]:
+def read_labelled_paths(file: Path, folder: Path) -> list[dict[str, Any]]:
     """Read a list with ``path label`` on each line.
 
     Args:

@@ -60,9 +60,10 @@ class LongTailDataset:
             self.full_init()
 
     @property
-    def metainfo(self) -> dict:
+    def metainfo(self) -> dict[str, Any]:
         """That of the data set."""
-        return self.dataset.metainfo
+        metainfo: dict[str, Any] = self.dataset.metainfo
+        return metainfo
 
     def full_init(self) -> None:
         """Read the labels and choose the images, once."""
@@ -80,9 +81,10 @@ class LongTailDataset:
         assert self._indices is not None
         return self._indices
 
-    def get_data_info(self, idx: int) -> dict:
+    def get_data_info(self, idx: int) -> dict[str, Any]:
         """Annotation of a kept image."""
-        return self.dataset.get_data_info(int(self.indices[idx]))
+        info: dict[str, Any] = self.dataset.get_data_info(int(self.indices[idx]))
+        return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Its label, in a list."""

@@ -51,12 +51,12 @@ class ThreeSplitDataset(BaseDataset):
         kwargs.setdefault("ann_file", "")
         super().__init__(data_root=os.path.expanduser(data_root), **kwargs)
 
-    def held_out(self, samples: Sequence[dict]) -> np.ndarray:
+    def held_out(self, samples: Sequence[dict[str, Any]]) -> np.ndarray:
         """Tell whether each sample is held out as val, (N,) bool."""
         labels = [sample["gt_label"] for sample in samples]
         return stratified_held_out(labels, self.val_fraction, self.split_seed)
 
-    def select(self, samples: Sequence[dict], held_out: bool) -> list[dict]:
+    def select(self, samples: Sequence[dict[str, Any]], held_out: bool) -> list[dict[str, Any]]:
         """Choose the held-out samples, or the others."""
         chosen = self.held_out(samples) == held_out
         return [sample for sample, keep in zip(samples, chosen, strict=True) if keep]
@@ -76,7 +76,7 @@ def class_folders(folder: str | Path) -> list[str]:
         return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
 
 
-def folder_samples(folder: str | Path, classes: Sequence[str]) -> list[dict]:
+def folder_samples(folder: str | Path, classes: Sequence[str]) -> list[dict[str, Any]]:
     """List the images under one folder per class, in the order of their paths.
 
     Args:

@@ -103,7 +103,7 @@ class CalibrationMetric(BaseMetric):
             aggregate=self.aggregate,
         )
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Add a batch of predictions.
 
         Args:
@@ -156,7 +156,7 @@ class CalibrationMetric(BaseMetric):
             self._meter.merge_(self._last)
             self._last = None
 
-    def evaluate(self, size: int) -> dict:
+    def evaluate(self, size: int) -> dict[str, Any]:
         """Metrics over the samples of all processes; starts afresh afterwards.
 
         Args:
@@ -180,7 +180,7 @@ class CalibrationMetric(BaseMetric):
             self._report(meter.statistics)
         return {f"{self.prefix}/{name}": value for name, value in meter.compute().items()}
 
-    def compute_metrics(self, results: list) -> dict:
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Unused: :meth:`evaluate` reduces sums, there is no list of results."""
         raise NotImplementedError("CalibrationMetric keeps sums, not results; call evaluate()")
 

@@ -93,7 +93,7 @@ class LongTailMetric(BaseMetric):
         members = dict(zip(GROUPS, (many, ~(many | few), few), strict=True))
         return {name: member for name, member in members.items() if member.any()}
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Add a batch of predictions.
 
         Args:
@@ -103,7 +103,7 @@ class LongTailMetric(BaseMetric):
         for part in self._measures().values():
             part.process(data_batch, data_samples)
 
-    def evaluate(self, size: int) -> dict:
+    def evaluate(self, size: int) -> dict[str, Any]:
         """Values over the samples of all processes; starts afresh afterwards.
 
         Args:
@@ -123,7 +123,7 @@ class LongTailMetric(BaseMetric):
         metrics["class_mean_accuracy"] = 100 * float(accuracies.nanmean())
         return {f"{self.prefix}/{key}": value for key, value in metrics.items()}
 
-    def compute_metrics(self, results: list) -> dict:
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Unused: :meth:`evaluate` reduces sums, there is no list of results."""
         raise NotImplementedError("LongTailMetric keeps sums, not results; call evaluate()")
 

@@ -42,7 +42,7 @@ class PredictionFile(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.out_file = check_out_file("PredictionFile", out_file)
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Add a batch of predictions.
 
         Args:
@@ -58,7 +58,7 @@ class PredictionFile(BaseMetric):
                 )
             self.results.append({"logits": logits.float().cpu(), "target": int(target)})
 
-    def compute_metrics(self, results: list) -> dict:
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Write the file.
 
         Args:

@@ -33,7 +33,7 @@ class EncodedSample(NamedTuple):
     number: int
 
 
-class TextDataset(Dataset):
+class TextDataset(Dataset[EncodedSample]):
     """Base of the text data sets: a subclass says where texts come from.
 
     ``metainfo`` holds the classes and, once the texts are read, what a prediction needs: the

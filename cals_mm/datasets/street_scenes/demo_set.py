@@ -75,7 +75,7 @@ class DemoSpec:
 
 
 def make_demo_set(
-    root: str | os.PathLike, spec: DemoSpec | None = None, progress: bool = True
+    root: str | os.PathLike[str], spec: DemoSpec | None = None, progress: bool = True
 ) -> Path:
     """Make the demo set, or reuse it if it is there already.
 
