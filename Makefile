@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test demo demo-classification demo-text lint format types bench clean
+.PHONY: help install test sanitize demo demo-classification demo-text lint format types bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,30 @@ demo-classification: $(INSTALLED) ## the same for a classifier, on digits with a
 
 demo-text: $(INSTALLED) ## the same for texts, on docstrings of Python's standard library
 	$(BIN)/python tools/demo.py --task text $(DEMO_ARGS)
+
+# A copy of the sources, so that the extension in use stays as it is.
+SANITIZED := build/sanitized
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
+# Python itself has no sanitizer, so their libraries come first; it leaks by design.
+SANITIZE := ASAN_OPTIONS=detect_leaks=0 OMP_NUM_THREADS=2 \
+  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so) $$($(CC) -print-file-name=libstdc++.so.6)" \
+  PYTHONPATH=. $(abspath $(BIN))/python
+SANITIZED_TESTS := test_cals_loss_backends.py test_native_threads.py test_margin_penalty.py \
+  test_upsampled_loss.py test_calibration_statistics.py
+
+sanitize: $(INSTALLED) ## test the compiled kernels under the address and undefined behaviour sanitizers
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)
+	cp -R cals_mm csrc tests setup.py pyproject.toml LICENSE $(SANITIZED)
+	rm -f $(SANITIZED)/cals_mm/functional/backends/_native.*
+	cd $(SANITIZED) && CFLAGS="$(SANITIZERS)" LDFLAGS="$(SANITIZERS)" \
+	  $(abspath $(BIN))/python setup.py -q build_ext --inplace
+	@cd $(SANITIZED) && if $(SANITIZE) tests/functional/sanitizer_fault.py > fault.log 2>&1; then \
+	  echo "make: the sanitizer missed a read beyond an array" >&2; exit 1; fi; \
+	  grep -q heap-buffer-overflow fault.log || { cat fault.log >&2; exit 1; }
+	cd $(SANITIZED) && $(SANITIZE) -m pytest -q -p no:cacheprovider -p no:xdist \
+	  -k "native or compiled or threads or callers or child or penalty" \
+	  $(addprefix tests/functional/,$(SANITIZED_TESTS))
 
 lint: $(INSTALLED) ## check style and format
 	$(BIN)/ruff check .
