@@ -23,6 +23,7 @@ from .losses import (
     CRaCLoss,
     EntropyPenaltyLoss,
     FLSDLoss,
+    FrameworkLoss,
     MbLSLoss,
     MDCALoss,
     MMCELoss,
@@ -94,6 +95,13 @@ class Method:
         """Arguments of the loss that have a default, with it."""
         parameters = inspect.signature(self.loss).parameters if self.loss else {}
         return {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+
+    @property
+    def resizes(self) -> bool:
+        """Whether the loss can do without resized logits."""
+        if self.loss is None or not issubclass(self.loss, FrameworkLoss):
+            return False
+        return self.loss.resized is not FrameworkLoss.resized
 
     @property
     def extends(self) -> bool:

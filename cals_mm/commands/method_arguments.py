@@ -7,7 +7,7 @@ import argparse
 from mmengine.config import Config, DictAction
 
 from cals_mm import runs
-from cals_mm.config import config_difference, nested, with_method
+from cals_mm.config import config_difference, find_site, nested, with_fused_resize, with_method
 from cals_mm.methods import METHODS
 
 __all__ = ["add_method_arguments", "check_method_arguments", "train_with_method"]
@@ -84,6 +84,8 @@ def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
         options.setdefault("margin", "auto")
     hook = {"allow_test_data": True} if args.allow_test_data else None
     changed = with_method(cfg, args.method, hook=hook, **options)
+    if METHODS[args.method].resizes and find_site(changed.model).segmentation:
+        changed = with_fused_resize(changed)
     if runs.rank() == 0:
         print(f"--method {args.method} changes the config:", flush=True)
         print(config_difference(cfg, changed) or "(in nothing)", flush=True)

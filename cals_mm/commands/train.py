@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from cals_mm import files, runs
+from cals_mm.config import with_fused_resize
 
 from .method_arguments import add_method_arguments, check_method_arguments, train_with_method
 
@@ -40,6 +41,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="seed of all random numbers")
     parser.add_argument(
         "--glove", metavar="FILE", help="frozen word vectors of a GloVe text file (text)"
+    )
+    parser.add_argument(
+        "--fused",
+        action="store_true",
+        help="segmentation: compute losses and accuracy before resizing, in less time and memory; "
+        "CALS, label smoothing and MbLS do so anyway",
     )
     add_method_arguments(parser)
     parser.add_argument(
@@ -92,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"demo data: training from scratch instead of from {weights}", flush=True)
     if args.method:
         cfg = train_with_method(cfg, args)
+    if args.fused:
+        cfg = with_fused_resize(cfg)
     if args.glove:
         runs.use_glove(cfg, args.glove)
     if args.amp:

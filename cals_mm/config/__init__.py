@@ -1,6 +1,7 @@
 """Read and change configs: the head that predicts, its loss, the method it is trained with."""
 
 from .difference import config_difference
+from .fused_resize import with_fused_resize
 from .loss_site import LossSite, find_site, type_name
 from .metric import append_metric, with_metric
 from .options import nested
@@ -16,6 +17,7 @@ __all__ = [
     "nested",
     "suitable_methods",
     "type_name",
+    "with_fused_resize",
     "with_method",
     "with_metric",
 ]

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from cals_mm.methods import find_method
 
 from ._checks import check_complete, check_options, refuse_stateful, task_values
+from .imports import with_import
 from .loss_site import find_site, type_name
 from .metric import with_metric
 from .replacement import replace_loss
@@ -95,7 +96,7 @@ def with_method(
         options = {**method.arguments, **taken, **loss_options}
         check_complete(method, options)
         site.head[site.key] = replace_loss(site, method, options)  # type: ignore[index]
-    cfg.custom_imports = _with_import(cfg.get("custom_imports"))
+    cfg.custom_imports = with_import(cfg.get("custom_imports"))
     hooks = list(cfg.get("custom_hooks") or [])
     if method.hook:
         hooks.append({"type": method.hook, **(hook or {})})
@@ -110,14 +111,6 @@ def with_method(
             evaluator = cfg[f"{split}_evaluator"]
             cfg[f"{split}_evaluator"] = with_metric(evaluator, {**options, **(metric or {})})
     return cfg
-
-
-def _with_import(custom_imports: Mapping[str, Any] | None) -> dict[str, Any]:
-    merged = dict(custom_imports or {"allow_failed_imports": False})
-    imports = merged.get("imports") or []
-    imports = [imports] if isinstance(imports, str) else list(imports)
-    merged["imports"] = imports if "cals_mm" in imports else [*imports, "cals_mm"]
-    return merged
 
 
 def add_cals(
