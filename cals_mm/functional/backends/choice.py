@@ -57,7 +57,7 @@ def choose(backends: Sequence[Chosen], problem: Any, device: torch.device) -> Ch
     return backends[-1]
 
 
-@torch.compiler.assume_constant_result
+@installed.constant_while_traced
 def asked_backend() -> str:
     """``CALS_MM_BACKEND``, checked; ``torch.compile`` keeps what it is while it compiles.
 

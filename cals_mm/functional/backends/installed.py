@@ -6,12 +6,24 @@ import importlib
 import importlib.util
 import os
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-__all__ = ["NATIVE", "has_native", "has_triton", "interprets_triton"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+__all__ = ["NATIVE", "constant_while_traced", "has_native", "has_triton", "interprets_triton"]
+
+
+def constant_while_traced(function: Function) -> Function:
+    """Let ``torch.compile`` take over what the function gives while it traces.
+
+    As ``torch.compiler.assume_constant_result``, which imports the compiler: a second or more.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 def _compiled_module() -> Any:
@@ -25,7 +37,7 @@ NATIVE: Any = _compiled_module()
 """The compiled module, or None where it was not compiled. It takes addresses of real memory."""
 
 
-@torch.compiler.assume_constant_result
+@constant_while_traced
 def has_native() -> bool:
     """Whether the kernels were compiled when the package was installed; says so once if not."""
     if NATIVE is None:
@@ -35,13 +47,13 @@ def has_native() -> bool:
     return True
 
 
-@torch.compiler.assume_constant_result
+@constant_while_traced
 def has_triton() -> bool:
     """Whether Triton is installed; says so once where it is not."""
     return _find_triton()
 
 
-@torch.compiler.assume_constant_result
+@constant_while_traced
 def interprets_triton() -> bool:
     """Whether Triton computes on the CPU, by its interpreter."""
     return os.environ.get("TRITON_INTERPRET") == "1"
