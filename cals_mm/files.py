@@ -23,7 +23,7 @@ __all__ = ["new_folder", "probe", "write_bytes", "write_json", "write_text", "wr
 
 
 @contextmanager
-def writing(path: str | os.PathLike, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
+def writing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     """Open a binary file that takes its name when the block has ended.
 
     Args:
@@ -95,18 +95,18 @@ class _Raw(io.FileIO):
             raise
 
 
-def write_bytes(path: str | os.PathLike, content: bytes, *, overwrite: bool = True) -> None:
+def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = True) -> None:
     """Write bytes by :func:`writing`."""
     with writing(path, overwrite=overwrite) as stream:
         stream.write(content)
 
 
-def write_text(path: str | os.PathLike, text: str, *, overwrite: bool = True) -> None:
+def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = True) -> None:
     """Write text in UTF-8 by :func:`writing`; line ends stay as they are."""
     write_bytes(path, text.encode(), overwrite=overwrite)
 
 
-def write_json(path: str | os.PathLike, values: Any, *, overwrite: bool = True) -> None:
+def write_json(path: str | os.PathLike[str], values: Any, *, overwrite: bool = True) -> None:
     """Write JSON by :func:`writing`.
 
     NaN and infinite numbers, which JSON cannot express, become null; arrays and tensors become
@@ -117,7 +117,7 @@ def write_json(path: str | os.PathLike, values: Any, *, overwrite: bool = True) 
 
 
 @contextmanager
-def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Make a folder that takes its name when the block has ended.
 
     Args:
@@ -139,7 +139,7 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def probe(folder: str | os.PathLike) -> None:
+def probe(folder: str | os.PathLike[str]) -> None:
     """Make a folder where missing, and a file in it that is removed at once.
 
     Permission bits say nothing to root, on full disks and on read-only mounts, so it is tried.

@@ -167,4 +167,5 @@ def _colours(count: int) -> list[list[int]]:
     from matplotlib import colormaps
 
     colours = colormaps["tab20"](np.arange(count) % 20)[:, :3]
-    return (255 * colours).astype(int).tolist()
+    rgb: list[list[int]] = (255 * colours).astype(int).tolist()
+    return rgb

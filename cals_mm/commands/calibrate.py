@@ -115,7 +115,9 @@ def check(args: argparse.Namespace, cfg: Config, out: str) -> None:
 
 def read_checkpoint(args: argparse.Namespace) -> dict[str, Any]:
     """The checkpoint to calibrate, unless it is calibrated already."""
-    checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location="cpu")
+    checkpoint: dict[str, Any] = CheckpointLoader.load_checkpoint(
+        args.checkpoint, map_location="cpu"
+    )
     if KEY in checkpoint.get("meta", {}) and not args.again:
         raise ValueError(
             f"checkpoint {args.checkpoint!r} is calibrated already, by method "

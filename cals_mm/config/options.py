@@ -19,4 +19,5 @@ def nested(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     cfg = Config()
     cfg.merge_from_dict(dict(options))
-    return cfg.to_dict()
+    plain: dict[str, Any] = cfg.to_dict()
+    return plain

@@ -140,7 +140,7 @@ class LearnedState(WideBuffers):
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, *lists)
 
 
-def _difference(given: dict[str, tuple], own: dict[str, tuple]) -> str | None:
+def _difference(given: dict[str, tuple[Any, ...]], own: dict[str, tuple[Any, ...]]) -> str | None:
     """What keeps one state from being loaded into another; None: nothing."""
     for key in sorted(given.keys() | own.keys()):
         if key not in given:

@@ -71,7 +71,8 @@ class HoldOutSplit:
     @property
     def metainfo(self) -> dict[str, Any]:
         """That of the data set."""
-        return self.dataset.metainfo
+        metainfo: dict[str, Any] = self.dataset.metainfo
+        return metainfo
 
     def full_init(self) -> None:
         """Read the data set and choose the samples, once."""
@@ -165,7 +166,8 @@ def _file(info: Mapping[str, Any], dataset: Any) -> str:
     """Path of a sample, or a hash of its pixels where it comes out of a larger file."""
     path = info.get("img_path") or info.get("text_path")
     if path is not None:
-        return os.path.realpath(path)
+        name: str = os.path.realpath(path)
+        return name
     if isinstance(info.get("img"), np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(info["img"]).tobytes()).hexdigest()
     raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine.registry import MODELS
 from mmpretrain.models.backbones.resnet import BasicBlock
 from mmpretrain.models.backbones.resnet_cifar import ResNet_CIFAR
@@ -25,7 +27,7 @@ class ThreeStageResNet(ResNet_CIFAR):
 
     arch_settings = {6 * n + 2: (BasicBlock, (n, n, n)) for n in (3, 5, 7, 9, 18)}
 
-    def __init__(self, depth: int, base_channels: int = 16, **kwargs) -> None:
+    def __init__(self, depth: int, base_channels: int = 16, **kwargs: Any) -> None:
         super().__init__(
             depth,
             num_stages=3,

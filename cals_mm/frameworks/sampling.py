@@ -31,9 +31,9 @@ def is_repeated(number: int, size: int) -> bool:
     return bool(world_size > 1 and number * world_size + rank >= size)
 
 
-def loaders_of(loop: Any) -> list[DataLoader]:
+def loaders_of(loop: Any) -> list[DataLoader[Any]]:
     """The data loaders that a loop holds, each once."""
-    found: dict[int, DataLoader] = {}
+    found: dict[int, DataLoader[Any]] = {}
 
     def collect(value: Any) -> None:
         if isinstance(value, DataLoader):
@@ -58,18 +58,18 @@ class SampleCounter:
         loaders: The loaders in the order of their batches.
     """
 
-    def __init__(self, loaders: Sequence[DataLoader]) -> None:
+    def __init__(self, loaders: Sequence[DataLoader[Any]]) -> None:
         self._loaders = list(loaders)
         self.restart()
 
     def restart(self) -> None:
         """Begin with the first loader again."""
-        self._left: Iterator[DataLoader] = iter(self._loaders)
+        self._left: Iterator[DataLoader[Any]] = iter(self._loaders)
         self._next_loader()
 
     def _next_loader(self) -> None:
         self._seen, self._batches = 0, 0
-        self._loader: DataLoader | None = next(self._left, None)
+        self._loader: DataLoader[Any] | None = next(self._left, None)
 
     def counts(self, size: int) -> list[bool]:
         """Whether each of the ``size`` samples of the next batch counts."""
@@ -85,14 +85,14 @@ class SampleCounter:
         return result
 
 
-def _fills_up(loader: DataLoader) -> bool:
+def _fills_up(loader: DataLoader[Any]) -> bool:
     sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
     if isinstance(sampler, DistributedSampler):
         return not sampler.drop_last
     return isinstance(sampler, DefaultSampler) and sampler.round_up
 
 
-def _length(loader: DataLoader) -> int | None:
+def _length(loader: DataLoader[Any]) -> int | None:
     try:
         return len(loader)
     except TypeError:  # the data set does not say how long it is

@@ -75,7 +75,8 @@ def binary_exclusion(logits: Tensor, target: Tensor) -> Tensor:
     """
     # Asked here: inside the function grad mode is off, and the logits' wish outlives no_grad.
     with_gradient = torch.is_grad_enabled() and logits.requires_grad
-    return _BinaryExclusion.apply(logits, target, with_gradient)
+    result: Tensor = _BinaryExclusion.apply(logits, target, with_gradient)
+    return result
 
 
 class _BinaryExclusion(torch.autograd.Function):

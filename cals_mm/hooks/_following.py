@@ -85,11 +85,11 @@ class FollowingHook(Hook):
         self._found = self._place = self._last = None
         self._training = False
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep the curves."""
         self.history.save(checkpoint)
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Continue the curves of a resumed run, and keep its state for a loss that comes later."""
         if runner._resume:
             self.history.load(checkpoint)

@@ -76,7 +76,9 @@ def _losses(head: Any) -> list[nn.Module]:
     return list(losses) if isinstance(losses, nn.ModuleList) else [losses]
 
 
-def _loss_by_feat(head: Any, seg_logits: Tensor, batch_data_samples: list) -> dict[str, Tensor]:
+def _loss_by_feat(
+    head: Any, seg_logits: Tensor, batch_data_samples: list[Any]
+) -> dict[str, Tensor]:
     """Losses by their names, and the accuracy in percent, as of ``BaseDecodeHead``."""
     losses = _losses(head)
     if not all(can_resize(loss) for loss in losses):  # exchanged while training

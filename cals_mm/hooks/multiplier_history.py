@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.dist import is_main_process
@@ -75,7 +76,7 @@ class MultiplierHistory:
         name = f"{loss.label.lower()}_{loss.state.learned}"
         runner.visualizer.add_image(name, image, step=runner.iter)
 
-    def save(self, checkpoint: dict) -> None:
+    def save(self, checkpoint: dict[str, Any]) -> None:
         """Put the values into a checkpoint."""
         if self._steps:
             checkpoint[KEY] = {"steps": torch.tensor(self._steps)} | {
@@ -83,7 +84,7 @@ class MultiplierHistory:
                 for name, values in self._curves.items()
             }
 
-    def load(self, checkpoint: dict) -> None:
+    def load(self, checkpoint: dict[str, Any]) -> None:
         """Take the values out of a checkpoint."""
         if KEY in checkpoint:
             names = {stored: name for name, stored in STORED_AS.items()}

@@ -53,12 +53,12 @@ class RandomStateHook(Hook):
         if state is not None:
             _restore(state)
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Add the state of this process."""
         if get_world_size() == 1:
             checkpoint[KEY] = _capture()
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take the state of a checkpoint that a run of one process resumes from."""
         if runner._resume and get_world_size() == 1:
             self._state = checkpoint.get(KEY)

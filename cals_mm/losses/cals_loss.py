@@ -74,7 +74,7 @@ class CALSLoss(StatefulLoss):
         self,
         num_classes: int,
         margin: float | Literal["auto"] = 10.0,
-        base_loss: dict | None = None,
+        base_loss: dict[str, Any] | None = None,
         loss_weight: float = 1.0,
         penalty_weight: float = 1.0,
         class_reduction: str = "mean",

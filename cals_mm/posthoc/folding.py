@@ -77,7 +77,7 @@ def final_layer(model: nn.Module, read_logits: ReadLogits) -> str:
         if isinstance(layer, _LAYERS) and len(layer.weight) == num_classes
     }
     # The last one defined is most often the right one, and auxiliary heads are most often wrong.
-    order = list(candidates)[::-1]
+    order: list[str] = list(candidates)[::-1]
     order.sort(key=lambda name: name.startswith("auxiliary"))
     for name in order:
         probe = VectorScaler(num_classes)

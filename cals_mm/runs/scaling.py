@@ -102,4 +102,5 @@ def calibration_test(
         cfg.custom_hooks = [*hooks, {"type": "KeepLogitsHook"}]
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.experiment_name = f"calibrate_{name}"
-    return build_runner(cfg).test()
+    metrics: dict[str, float] = build_runner(cfg).test()
+    return metrics

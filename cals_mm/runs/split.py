@@ -53,7 +53,9 @@ def batch_predictions(model: nn.Module, batch: Any) -> list[Prediction]:
     ]
 
 
-def split_predictions(model: nn.Module, loader: DataLoader, title: str) -> Iterator[Prediction]:
+def split_predictions(
+    model: nn.Module, loader: DataLoader[Any], title: str
+) -> Iterator[Prediction]:
     """Run a model in evaluation mode, unwrapped, over a split, and show how far it is.
 
     Args:

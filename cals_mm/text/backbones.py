@@ -141,4 +141,5 @@ class MeanPoolingMLP(nn.Module):
         # The vector of PADDING is zero.
         total = self.embedding(inputs).sum(1)
         words = (inputs != PADDING).sum(1, keepdim=True).clamp(min=1)
-        return self.layers(total / words)
+        result: Tensor = self.layers(total / words)
+        return result

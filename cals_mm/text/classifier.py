@@ -32,7 +32,9 @@ class TextClsHead(nn.Module):
             entropy.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, loss: dict | None = None) -> None:
+    def __init__(
+        self, num_classes: int, in_channels: int, loss: dict[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.fc = nn.Linear(in_channels, num_classes)
@@ -40,7 +42,8 @@ class TextClsHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (N, K) of features (N, C)."""
-        return self.fc(features)
+        logits: Tensor = self.fc(features)
+        return logits
 
     def loss(self, features: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Loss by name; features (N, C), target (N,) int64."""
@@ -72,10 +75,10 @@ class TextClassifier(BaseModel):
 
     def __init__(
         self,
-        backbone: dict,
-        head: dict,
-        data_preprocessor: dict | None = None,
-        init_cfg: dict | None = None,
+        backbone: dict[str, Any],
+        head: dict[str, Any],
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)

@@ -80,4 +80,5 @@ class TextPredictor:
             EncodedSample(self.vocabulary.encode(text, self.max_length), 0, index)
             for index, text in enumerate(texts)
         ]
-        return self.model(pad_texts(samples)["inputs"], mode="tensor").float().softmax(1)
+        result: Tensor = self.model(pad_texts(samples)["inputs"], mode="tensor").float().softmax(1)
+        return result

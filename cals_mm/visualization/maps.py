@@ -92,7 +92,7 @@ def confidence_maps(
 
 
 def _coloured(classes: np.ndarray, colours: np.ndarray, void: np.ndarray) -> np.ndarray:
-    picture = colours[np.where(void, 0, classes).clip(0, len(colours) - 1)]
+    picture: np.ndarray = colours[np.where(void, 0, classes).clip(0, len(colours) - 1)]
     picture[void] = _VOID
     return picture
 

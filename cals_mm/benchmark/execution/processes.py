@@ -31,7 +31,7 @@ class Processes:
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
         self._stopped = False
-        self._running: set[subprocess.Popen] = set()
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._guard = threading.Lock()
 
     def map(self, function: Callable[[T], None], items: Sequence[T]) -> None:

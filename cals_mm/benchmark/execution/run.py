@@ -193,7 +193,8 @@ class Run:
         marker = _read(self.test_folder(kind) / "tested.json")
         if marker is None or marker["test"] != self._test_mark(kind):
             return None
-        return marker["metrics"]
+        metrics: dict[str, float] = marker["metrics"]
+        return metrics
 
     def mark_tested(self, kind: str) -> None:
         """Note what was tested, and with which figures."""

@@ -73,7 +73,8 @@ def _configured(cfg: Config, method: Method, knob: Knob) -> float:
     losses = site.head[site.key]
     losses = losses if isinstance(losses, (list, tuple)) else [losses]
     own: Any = next(loss for loss in losses if type_name(loss) == method.loss.__name__)
-    return own.get(knob.argument, method.defaults.get(knob.argument))
+    value: float = own.get(knob.argument, method.defaults.get(knob.argument))
+    return value
 
 
 def choose(held_out: Mapping[Setting, Mapping[str, float]]) -> Setting:

@@ -40,7 +40,8 @@ class Canvas:
         return tuple(np.clip(mixed, 0, 255).tolist())
 
     def _fixed(self, points: np.ndarray) -> np.ndarray:
-        return np.round(np.asarray(points) * self._scale).astype(np.int32)
+        array: np.ndarray = np.round(np.asarray(points) * self._scale).astype(np.int32)
+        return array
 
     def fill(
         self, shapes: Sequence[np.ndarray], colour: Colour, label: int | None, z: float

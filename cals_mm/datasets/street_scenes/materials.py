@@ -58,12 +58,15 @@ class CityStyle:
         """Draw the colour (3,) of one object of a material."""
         mean, brightness, hue = _MATERIALS[material]
         offset = rng.normal(0, brightness) + rng.normal(0, hue, 3)
-        return np.clip(np.asarray(mean) + self.shift[material] + offset, 12, 245)
+        array: np.ndarray = np.clip(np.asarray(mean) + self.shift[material] + offset, 12, 245)
+        return array
 
 
 def car_colour(rng: np.random.Generator) -> np.ndarray:
     """Draw the paint (3,) of a car."""
-    return np.clip(_CAR_COLOURS[rng.integers(len(_CAR_COLOURS))] + rng.normal(0, 8, 3), 8, 250)
+    paint = _CAR_COLOURS[rng.integers(len(_CAR_COLOURS))]
+    varied: np.ndarray = np.clip(paint + rng.normal(0, 8, 3), 8, 250)
+    return varied
 
 
 def clothing_colour(rng: np.random.Generator) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -44,7 +46,7 @@ class ChunkedLoss:
         problem = problem._replace(logits=chunks[0].logits)  # whose rank the kernel goes by
         sums: list[ChunkSums | None] = [None] * len(chunks)
 
-        def make_worker():
+        def make_worker() -> Callable[[int], None]:
             kernel = ChunkKernel(problem, dtype, gradient_unit)
 
             def worker(number: int) -> None:
