@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .hooks import (
         CALSMultiplierHook,
         ClassCountsHook,
+        EpochValidationHook,
         FusedResizeHook,
         KeepLogitsHook,
         RandomStateHook,
@@ -60,6 +61,7 @@ __all__ = [
     "CalibrationMetric",
     "ClassCountsHook",
     "EntropyPenaltyLoss",
+    "EpochValidationHook",
     "FLSDLoss",
     "FusedResizeHook",
     "KeepLogitsHook",

@@ -1,4 +1,4 @@
-"""Hooks that are registered now and imported when a runner builds them.
+"""Hooks, and a data set, that are registered now and imported when a runner builds them.
 
 Importing ``mmengine.hooks`` loads most of ``torch.distributed`` and takes longer than all the rest
 of this package. Whoever only wants the loss or the metrics need not wait for it.
@@ -9,13 +9,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from mmengine.registry import HOOKS
+from mmengine.registry import DATASETS, HOOKS, Registry
 
 __all__ = ["HOOK_NAMES", "register_hooks"]
+
+HOLD_OUT = ("HoldOutSplit", "cals_mm.datasets.hold_out_split")
 
 HOOK_NAMES = (
     "CALSMultiplierHook",
     "ClassCountsHook",
+    "EpochValidationHook",
     "FusedResizeHook",
     "KeepLogitsHook",
     "RandomStateHook",
@@ -24,15 +27,21 @@ HOOK_NAMES = (
 
 
 def register_hooks() -> None:
-    """Register a function per hook that imports the class, which then takes its place."""
+    """Register a function per class that imports the class, which then takes its place."""
     for name in HOOK_NAMES:
-        if name not in HOOKS.module_dict:
-            HOOKS.register_module(name=name, module=_factory(name))
+        _register(HOOKS, name, "cals_mm.hooks")
+    # The flag that holds out training data works on configs that import nothing of this package.
+    _register(DATASETS, *HOLD_OUT)
 
 
-def _factory(name: str) -> Any:
+def _register(registry: Registry, name: str, module: str) -> None:
+    if name not in registry.module_dict:
+        registry.register_module(name=name, module=_factory(name, module))
+
+
+def _factory(name: str, module: str) -> Any:
     def build(*args: Any, **kwargs: Any) -> Any:
-        return getattr(import_module("cals_mm.hooks"), name)(*args, **kwargs)
+        return getattr(import_module(module), name)(*args, **kwargs)
 
     build.__name__ = build.__qualname__ = name
     return build

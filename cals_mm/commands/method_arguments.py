@@ -7,10 +7,21 @@ import argparse
 from mmengine.config import Config, DictAction
 
 from cals_mm import runs
-from cals_mm.config import config_difference, find_site, nested, with_fused_resize, with_method
+from cals_mm.config import (
+    config_difference,
+    find_site,
+    nested,
+    shares_test_files,
+    with_fused_resize,
+    with_method,
+)
 from cals_mm.methods import METHODS
 
 __all__ = ["add_method_arguments", "check_method_arguments", "train_with_method"]
+
+
+HOLD_OUT = 0.1
+"""Share of the training samples that becomes the validation set, where that is the test set."""
 
 
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +44,19 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         action=DictAction,
         metavar="KEY=VALUE",
         help="more arguments of the method's loss, for instance weight=0.05 class_reduction=sum",
+    )
+    group.add_argument(
+        "--hold-out",
+        type=float,
+        metavar="FRACTION",
+        help="validate on this share of the training samples; 0.1 where the config validates on "
+        "its test set",
+    )
+    group.add_argument(
+        "--hold-out-by",
+        metavar="GROUP",
+        help="what stays together when samples are held out: 'dir', the parent folder, or a "
+        "regular expression that finds the group in the path",
     )
     group.add_argument(
         "--allow-test-data",
@@ -71,6 +95,11 @@ def check_method_arguments(parser: argparse.ArgumentParser, args: argparse.Names
     args.margin = args.cals_margin if args.margin is None else args.margin
     if args.method is None and (args.margin is not None or args.allow_test_data):
         parser.error("--margin and --allow-test-data need --method")
+    held_out = args.hold_out is not None or args.hold_out_by is not None
+    if args.method is None and held_out:
+        parser.error("--hold-out and --hold-out-by need --method")
+    if args.allow_test_data and held_out:
+        parser.error("--hold-out and --allow-test-data: give one of them")
     if args.method is None and args.method_options:
         parser.error("--method-options needs --method")
 
@@ -83,7 +112,18 @@ def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
     elif args.method == "cals" and "margin" not in (cfg.get("method_defaults") or {}):
         options.setdefault("margin", "auto")
     hook = {"allow_test_data": True} if args.allow_test_data else None
-    changed = with_method(cfg, args.method, hook=hook, **options)
+    hold_out = args.hold_out
+    needed = not args.allow_test_data and shares_test_files(cfg)
+    if hold_out is None and (needed or args.hold_out_by is not None):
+        hold_out = HOLD_OUT
+    changed = with_method(
+        cfg,
+        args.method,
+        hook=hook,
+        hold_out=hold_out,
+        hold_out_by=args.hold_out_by,
+        **options,
+    )
     if METHODS[args.method].resizes and find_site(changed.model).segmentation:
         changed = with_fused_resize(changed)
     if runs.rank() == 0:

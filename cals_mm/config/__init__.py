@@ -2,6 +2,7 @@
 
 from .difference import config_difference
 from .fused_resize import with_fused_resize
+from .hold_out import hold_out_training_data, shares_test_files
 from .loss_site import LossSite, find_site, type_name
 from .metric import append_metric, with_metric
 from .options import nested
@@ -14,7 +15,9 @@ __all__ = [
     "append_metric",
     "config_difference",
     "find_site",
+    "hold_out_training_data",
     "nested",
+    "shares_test_files",
     "suitable_methods",
     "type_name",
     "with_fused_resize",

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from cals_mm.methods import find_method
 
 from ._checks import check_complete, check_options, refuse_stateful, task_values
+from .hold_out import hold_out_training_data
 from .imports import with_import
 from .loss_site import find_site, type_name
 from .metric import with_metric
@@ -26,6 +27,8 @@ def with_method(
     num_classes: int | None = None,
     hook: Mapping[str, Any] | None = None,
     metric: Mapping[str, Any] | None = None,
+    hold_out: float | None = None,
+    hold_out_by: str | None = None,
     **loss_options: Any,
 ) -> Config:
     """Return a copy of a segmentation, classification or text config that trains with a method.
@@ -49,7 +52,9 @@ def with_method(
 
     The schedule stays as it is. What follows the validation changes once per validation, so
     validate about once an epoch. Many configs of the frameworks validate on their test set; the
-    hook refuses that when the run starts, unless ``hook=dict(allow_test_data=True)``.
+    hook refuses that when the run starts, unless ``hook=dict(allow_test_data=True)``. With
+    ``hold_out=0.1`` a tenth of the training samples become the validation set instead, and
+    iteration loops validate about once an epoch.
 
     Args:
         cfg: A config; with a ``val_dataloader`` where the method learns from the validation.
@@ -57,6 +62,13 @@ def with_method(
         num_classes: Number of classes, only where the config does not say.
         hook: More arguments of the method's hook.
         metric: More arguments of ``CalibrationMetric``.
+        hold_out: Share of the training samples to validate on, in (0, 1), chosen by the names of
+            their files and read with the validation pipeline. None: the validation set of the
+            config.
+        hold_out_by: What makes a group of samples that stays whole: 'dir', the parent folder, or a
+            regular expression that finds the group in the path. None: parent folders where there
+            are at least ten of them and samples have no label, else single samples; of
+            classifiers, the same share of every class.
         **loss_options: More arguments of the method's loss.
 
     Raises:
@@ -97,6 +109,10 @@ def with_method(
         check_complete(method, options)
         site.head[site.key] = replace_loss(site, method, options)  # type: ignore[index]
     cfg.custom_imports = with_import(cfg.get("custom_imports"))
+    if hold_out is not None:
+        hold_out_training_data(cfg, hold_out, hold_out_by)
+    elif hold_out_by is not None:
+        raise ValueError(f"hold_out_by={hold_out_by!r} needs hold_out, a fraction")
     hooks = list(cfg.get("custom_hooks") or [])
     if method.hook:
         hooks.append({"type": method.hook, **(hook or {})})
@@ -120,16 +136,20 @@ def add_cals(
     num_classes: int | None = None,
     hook: Mapping[str, Any] | None = None,
     metric: Mapping[str, Any] | None = None,
+    hold_out: float | None = None,
+    hold_out_by: str | None = None,
     **loss_options: Any,
 ) -> Config:
     """Return a copy of a config that trains with CALS: :func:`with_method` for ``'cals'``.
 
     Args:
         cfg: A config with a ``val_dataloader``, on which the multipliers are learned.
-        margin: Largest admissible logit distance, in logit units, > 0.
+        margin: Largest admissible logit distance, in logit units, > 0; 'auto': it finds itself.
         num_classes: Number of classes, only where the config does not say.
         hook: More arguments of ``CALSMultiplierHook``.
         metric: More arguments of ``CalibrationMetric``.
+        hold_out: As of :func:`with_method`.
+        hold_out_by: As of :func:`with_method`.
         **loss_options: More arguments of ``CALSLoss``, for instance ``class_reduction="sum"``.
 
     Raises:
@@ -144,4 +164,13 @@ def add_cals(
         'CALSLoss'
     """
     options = {"margin": margin, **loss_options}
-    return with_method(cfg, "cals", num_classes=num_classes, hook=hook, metric=metric, **options)
+    return with_method(
+        cfg,
+        "cals",
+        num_classes=num_classes,
+        hook=hook,
+        metric=metric,
+        hold_out=hold_out,
+        hold_out_by=hold_out_by,
+        **options,
+    )

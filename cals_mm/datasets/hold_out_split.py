@@ -17,7 +17,7 @@ from .hold_out import choose_held_out, group_samples
 __all__ = ["HoldOutSplit"]
 
 
-@DATASETS.register_module()
+@DATASETS.register_module(force=True)  # in place of the lazy entry
 class HoldOutSplit:
     """Train on one part of a training data set, validate on the other.
 

@@ -1,6 +1,7 @@
 """Hooks registered in MMEngine."""
 
 from .class_counts_hook import ClassCountsHook
+from .epoch_validation_hook import EpochValidationHook
 from .fused_resize_hook import FusedResizeHook
 from .keep_logits_hook import KeepLogitsHook
 from .multiplier_hook import CALSMultiplierHook
@@ -10,6 +11,7 @@ from .sample_multiplier_hook import SampleMultiplierHook
 __all__ = [
     "CALSMultiplierHook",
     "ClassCountsHook",
+    "EpochValidationHook",
     "FusedResizeHook",
     "KeepLogitsHook",
     "RandomStateHook",

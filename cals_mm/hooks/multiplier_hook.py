@@ -92,8 +92,9 @@ class CALSMultiplierHook(FollowingHook):
         if shared:
             raise ValueError(
                 f"{shared} validation files are test files too, and multipliers learned on them "
-                "make the test results optimistic: hold out a part of the training set as "
-                "val_dataloader, or accept it with CALSMultiplierHook(allow_test_data=True)"
+                "make the test results optimistic: hold out a part of the training set (--hold-out "
+                "0.1, add_cals(..., hold_out=0.1), or a val_dataloader of your own), or accept it "
+                "with CALSMultiplierHook(allow_test_data=True)"
             )
         self._counter = SampleCounter(loaders_of(runner.val_loop))
         self._missed = validation_missed(runner)

@@ -1,0 +1,122 @@
+"""Hold out a part of the training data of a config, where it validates on its test set."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from .loss_site import type_name
+
+__all__ = ["hold_out_training_data", "shares_test_files"]
+
+# Wrappers that show the files of a data set more often than once, or several at a time.
+REPEATING = ("RepeatDataset", "ClassBalancedDataset", "MultiImageMixDataset")
+# What a data set may say without being another set of files.
+READING = ("pipeline", "lazy_init", "metainfo", "serialize_data", "max_refetch")
+
+
+def shares_test_files(cfg: Config) -> bool:
+    """Whether the config has the same data set for validation and for test.
+
+    Only the config is read, not the data: lists that share single files are found when the run
+    starts, by the hook.
+    """
+    val, test = (
+        {_source(leaf) for leaf in _leaves((cfg.get(f"{split}_dataloader") or {}).get("dataset"))}
+        for split in ("val", "test")
+    )
+    return bool(val & test)
+
+
+def hold_out_training_data(
+    cfg: Config, fraction: float, by: str | None = None, seed: int = 0
+) -> None:
+    """Change a config: a part of its training data becomes the validation set.
+
+    The training data set, however wrapped, is put into a ``HoldOutSplit``; the validation reads
+    the other part with the pipeline that it has. Iteration loops validate about once an epoch of
+    what is left. The test set stays as it is.
+
+    Args:
+        cfg: A config with ``train_dataloader`` and ``val_dataloader``.
+        fraction: Share of the training samples to hold out, in (0, 1).
+        by: What makes a group that stays whole: 'dir', a regular expression, or None, see
+            ``HoldOutSplit``.
+        seed: Another seed, another choice.
+
+    Raises:
+        ValueError: For a fraction outside (0, 1), or a config whose training data or validation
+            pipeline cannot be found.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"hold_out must be a fraction between 0 and 1, got {fraction}")
+    loaders = [cfg.get("train_dataloader"), cfg.get("val_dataloader")]
+    if not all(isinstance(loader, dict) and loader.get("dataset") for loader in loaders):
+        raise ValueError(
+            "cannot hold out training data: train_dataloader and val_dataloader must each have one "
+            "dataset; set val_dataloader to held-out data instead"
+        )
+    train, val = (loader.dataset for loader in loaders)
+    pipelines = [leaf["pipeline"] for leaf in _leaves(val) if leaf.get("pipeline") is not None]
+    if not pipelines:
+        raise ValueError(
+            "cannot hold out training data: the dataset of val_dataloader has no pipeline to read "
+            "it with; set one"
+        )
+    options = {"type": "HoldOutSplit", "fraction": fraction, "by": by, "seed": seed}
+    held_out = ConfigDict(options, split="val", dataset=_once(train, pipelines[0]))
+    # The loader may be one and the same object as that of the test set.
+    cfg.val_dataloader = ConfigDict({**cfg.val_dataloader, "dataset": held_out})
+    cfg.train_dataloader = ConfigDict({**cfg.train_dataloader, "dataset": _fit(train, options)})
+    if _by_iteration(cfg.get("train_cfg") or {}):
+        cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), {"type": "EpochValidationHook"}]
+
+
+def _fit(dataset: Any, options: dict[str, Any]) -> Any:
+    """The part to train on; what mixes pictures must not see the others."""
+    if type_name(dataset) == "MultiImageMixDataset":
+        return ConfigDict({**dataset, "dataset": _fit(dataset.dataset, options)})
+    return ConfigDict(options, split="train", dataset=dataset)
+
+
+def _once(dataset: Any, pipeline: Any) -> Any:
+    """The data set with each file once, read by another pipeline."""
+    if type_name(dataset) in REPEATING:
+        return _once(dataset.dataset, pipeline)
+    changed = ConfigDict(copy.deepcopy(dict(dataset)))
+    for key in ("dataset", "datasets"):
+        inner = changed.get(key)
+        if isinstance(inner, (list, tuple)):
+            changed[key] = [_once(part, pipeline) for part in inner]
+            return changed
+        if inner is not None:
+            changed[key] = _once(inner, pipeline)
+            return changed
+    changed["pipeline"] = copy.deepcopy(pipeline)
+    return changed
+
+
+def _leaves(dataset: Any) -> Iterator[Any]:
+    """The data sets inside the wrappers."""
+    if isinstance(dataset, (list, tuple)):
+        for part in dataset:
+            yield from _leaves(part)
+    elif isinstance(dataset, dict):
+        inner = dataset.get("dataset") or dataset.get("datasets")
+        if inner:
+            yield from _leaves(inner)
+        else:
+            yield dataset
+
+
+def _source(leaf: Any) -> str:
+    """What tells a set of files from another, as text."""
+    given = {key: value for key, value in leaf.items() if key not in READING}
+    return repr(sorted({**given, "type": type_name(leaf)}.items()))
+
+
+def _by_iteration(train_cfg: Any) -> bool:
+    return type_name(train_cfg) == "IterBasedTrainLoop" or train_cfg.get("by_epoch") is False
