@@ -15,9 +15,6 @@ from .held_out_confidence import HeldOutConfidence
 
 __all__ = ["AutoMargin"]
 
-STEEP = 2.0
-"""Standard errors by which the accuracy has to rise between validations to rise steeply."""
-
 
 class AutoMargin(WideBuffers):
     r"""Controller of the margin: down while over-confident, up while under-confident.
@@ -39,9 +36,9 @@ class AutoMargin(WideBuffers):
     - It falls no lower than half of the suggestion, for the multipliers need time to enforce it.
 
     The first fall goes to the suggestion. It waits for over-confidence at two validations in a
-    row, or at one after which the accuracy does not rise steeply any more: a network that still
-    learns fast may be over-confident for a moment. Where there is none, the margin stays at its
-    start.
+    row, or at one since which the accuracy has risen by less than the gap: where it rises faster,
+    the network may be over-confident for a moment only. Where there is none, the margin stays at
+    its start.
 
     Args:
         start: First margin, in logit units.
@@ -65,9 +62,9 @@ class AutoMargin(WideBuffers):
 
     Example:
         >>> margin = AutoMargin()
-        >>> seen = HeldOutConfidence(accuracy=0.7, accuracy_error=0.01, gap=0.1, gap_error=0.01,
-        ...                          temperature=1.5, sure_temperature=1.4, distance=9.0)
-        >>> margin.step_(seen)  # the accuracy may still rise steeply
+        >>> seen = HeldOutConfidence(accuracy=0.7, gap=0.1, gap_error=0.01, temperature=1.5,
+        ...                          sure_temperature=1.4, distance=9.0)
+        >>> margin.step_(seen)  # it has risen from 0
         >>> margin.value
         10.0
         >>> margin.step_(seen)
@@ -120,8 +117,8 @@ class AutoMargin(WideBuffers):
     def step_(self, seen: HeldOutConfidence) -> None:
         """Move the margin by what a validation has shown."""
         overconfident = seen.sure_temperature > 1
-        steep = seen.accuracy - float(self.accuracy) > STEEP * seen.accuracy_error
-        engages = overconfident and not self.engaged and (bool(self.overconfident) or not steep)
+        lasting = bool(self.overconfident) or seen.accuracy - float(self.accuracy) <= seen.gap
+        engages = overconfident and not self.engaged and lasting
         if engages:
             self.engaged.fill_(True)
         self.widen_()

@@ -20,12 +20,10 @@ class HeldOutConfidence(NamedTuple):
 
     accuracy: float
     """Share of right predictions."""
-    accuracy_error: float
-    """Its standard error; pixels of an image count as one draw, for they are alike."""
     gap: float
     """Mean confidence minus accuracy; positive for over-confident models."""
     gap_error: float
-    """Its standard error, likewise."""
+    """Its standard error; pixels of an image count as one draw, for they are alike."""
     temperature: float
     """Temperature at which the mean confidence is the accuracy."""
     sure_temperature: float
@@ -97,7 +95,6 @@ class AutoMarginStatistics(DualStatistics):
             sure = confidence_temperature(logits, min(max(nearest, 0.0), 1.0))
         return HeldOutConfidence(
             accuracy,
-            _standard_error(correct, image),
             gap,
             error,
             confidence_temperature(logits, accuracy),
