@@ -9,7 +9,7 @@ import torch
 import torch.multiprocessing as mp
 from mmengine.config import Config
 
-from cals_mm.runs.devices import prepare_devices
+from cals_mm.runs.devices import leave_process_group, prepare_devices
 from tests.tiny import (
     CLASSES,
     MARGIN,
@@ -42,17 +42,17 @@ def config(root: Path, name: str) -> Config:
     return cfg
 
 
-def run(rank: int, world_size: int, root: str, port: int) -> None:
+def run(rank: int, world_size: int, root: str, ports: list[int]) -> None:
     torch.set_num_threads(1)
     os.environ.update(
         RANK=str(rank),
         LOCAL_RANK=str(rank),
         WORLD_SIZE=str(world_size),
         MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
     )
     results = {}
-    for name in LOSSES:
+    for name, port in zip(LOSSES, ports, strict=True):
+        os.environ["MASTER_PORT"] = str(port)
         cfg = config(Path(root), name)
         prepare_devices(cfg, "pytorch" if world_size > 1 else "none")
         with small_auto_margin():
@@ -62,6 +62,8 @@ def run(rank: int, world_size: int, root: str, port: int) -> None:
         learned = model.decode_head.loss_decode.state
         state = {key: value.double() for key, value in learned.state_dict().items()}
         results[name] = (state, metrics)
+        del runner, model, learned
+        leave_process_group()
     torch.save(results, f"{root}/result_{world_size}_{rank}.pt")
 
 
@@ -72,7 +74,8 @@ def test_processes_agree(tmp_path: Path) -> None:
     make_images(tmp_path, "test", 2)
     results = {}
     for world_size in (1, 2, 3):
-        mp.spawn(run, (world_size, str(tmp_path), free_port()), nprocs=world_size, join=True)
+        ports = [free_port() for _ in LOSSES]
+        mp.spawn(run, (world_size, str(tmp_path), ports), nprocs=world_size, join=True)
         for rank in range(world_size):
             path = tmp_path / f"result_{world_size}_{rank}.pt"
             results[world_size, rank] = torch.load(path, weights_only=False)
