@@ -22,13 +22,13 @@ __all__ = ["FollowingHook"]
 class FollowingHook(Hook):
     """Find the loss that is trained, and log, keep and draw the state that a subclass moves.
 
-    Another hook may exchange the loss in mid-training, so it is looked for again.
+    Another hook may replace the loss during training, so it is looked up again every iteration.
 
     Args:
-        module: Name of the loss in the model, where there are several.
+        module: Name of the loss in the model; needed only if there are several.
         draw: Draw the curves at the end of training.
-        load_state: Take over the state in the checkpoint of ``load_from``. Otherwise only a
-            resumed run does, and a new one begins anew.
+        load_state: Continue from the state in the checkpoint of ``load_from``. By default only a
+            resumed run continues from a checkpoint's state; a new run starts afresh.
     """
 
     # After EMAHook (50), which swaps the averaged weights back, before LoggerHook (60) and
@@ -47,11 +47,11 @@ class FollowingHook(Hook):
 
     @property
     def _loss(self) -> StatefulLoss | None:
-        """The loss that is trained now; None outside of training, or where it has no state."""
+        """The loss being trained; None outside training, or if that loss has no state."""
         return None if self._found is None else self._found.loss
 
     def before_train(self, runner: Runner) -> None:
-        """Find the loss, and decide about the state in a checkpoint that was loaded."""
+        """Find the loss, and decide whether to keep the state of a loaded checkpoint."""
         self._training = True
         self._follow(runner, first=True)
         resumed, self._resumed = self._resumed, None

@@ -1,10 +1,10 @@
 """Let segmentation heads compute their losses before they resize their logits.
 
-A decode head of mmsegmentation makes logits at a fraction of the image's size, enlarges them, and
-runs losses and accuracy on the result: tensors many times the size of its own. Where the head does
-nothing but that, and its losses can do without (:mod:`cals_mm.losses.resized`), its method
-``loss_by_feat`` is replaced, on the instance, by one that gives the same values under the same
-names.
+A decode head of mmsegmentation computes logits at a fraction of the image's size, resizes them to
+the labels, and computes losses and accuracy from the resized tensor, which is many times larger. If
+the head does nothing else, and all its losses can be computed without that tensor
+(:mod:`cals_mm.losses.resized`), the instance's method ``loss_by_feat`` is replaced by one that
+returns the same values under the same names.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ __all__ = ["fuse_heads", "restore_heads"]
 
 METHOD = "loss_by_feat"
 RELEASED = ("mmseg.models.decode_heads.decode_head", "BaseDecodeHead.loss_by_feat")
-"""Module and name of the method that is replaced; one that a subclass overrides stays."""
+"""Class and method to replace; a head whose class overrides the method is left alone."""
 
 
 def fuse_heads(model: nn.Module) -> tuple[list[str], list[str]]:
-    """Replace the losses of all heads that allow it.
+    """Replace ``loss_by_feat`` in all heads that allow it.
 
     Args:
         model: The model, unwrapped.
@@ -79,7 +79,7 @@ def _losses(head: Any) -> list[nn.Module]:
 def _loss_by_feat(
     head: Any, seg_logits: Tensor, batch_data_samples: list[Any]
 ) -> dict[str, Tensor]:
-    """Losses by their names, and the accuracy in percent, as of ``BaseDecodeHead``."""
+    """Losses by name, and the accuracy in percent, as ``BaseDecodeHead`` returns them."""
     losses = _losses(head)
     if not all(can_resize(loss) for loss in losses):  # exchanged while training
         values: dict[str, Tensor] = getattr(type(head), METHOD)(

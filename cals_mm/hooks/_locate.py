@@ -21,7 +21,7 @@ _NOT_FOUND = {
 
 
 class LossNotFoundError(ValueError):
-    """The model has no loss of the kind that the hook drives, or none of that name."""
+    """The model has no loss that the hook can drive, or none with the given name."""
 
 
 class Located(NamedTuple):
@@ -29,7 +29,7 @@ class Located(NamedTuple):
 
     loss: StatefulLoss
     ignore_index: int | None
-    """Label that its head ignores; None where ignored pixels are constrained too."""
+    """Label that its head ignores; None if ignored pixels are constrained too."""
     name: str
     """Its name in the model."""
 
@@ -37,19 +37,20 @@ class Located(NamedTuple):
 def locate_loss(
     model: nn.Module, name: str | None = None, hook: str = "CALSMultiplierHook"
 ) -> Located:
-    """The model's loss that a hook drives.
+    """Find the loss that a hook drives.
 
     Args:
         model: The model, unwrapped.
-        name: Name of the loss among ``model.named_modules()``; needed where there are several.
+        name: Name of the loss among ``model.named_modules()``; needed only if there are several.
         hook: Name of the hook's class.
 
     Returns:
-        The loss, the label that counts for nothing, and the name.
+        The loss, the label to ignore, and the name.
 
     Raises:
         LossNotFoundError: If there is no such loss.
-        ValueError: If there are several and no name, or only losses that another hook drives.
+        ValueError: If there are several losses and no name is given, or if another hook drives them
+            all.
     """
     found = {
         key: module for key, module in model.named_modules() if isinstance(module, StatefulLoss)

@@ -1,7 +1,7 @@
-"""When a run validates: the validations to come, and one that a resumed run would miss.
+"""When a run validates: the validations still to come, and one that a resumed run would miss.
 
-MMEngine writes its periodic checkpoints before the validation of the same step. A run that resumes
-from one goes on with training, so the multipliers would miss one update.
+MMEngine writes its periodic checkpoints before the validation of the same step. A run resumed from
+such a checkpoint continues with training, so the multipliers would miss that update.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["MARKER", "MIN_UPDATES", "few_updates", "validation_missed"]
 MARKER = "cals_last_update"
 """Key of the message hub: iteration of the last multiplier update."""
 MIN_UPDATES = 20
-"""With fewer updates than this the multipliers hardly leave their first values."""
+"""With fewer updates than this, the multipliers hardly change."""
 
 
 def validation_missed(runner: Runner) -> bool:
-    """Whether a validation was due at this very step and has not updated the multipliers."""
+    """Whether a validation was due at this step but has not updated the multipliers."""
     if not runner._resume or runner.iter == 0 or runner.val_loop is None:
         return False
     if runner.message_hub.runtime_info.get(MARKER, -1) >= runner.iter:
@@ -31,15 +31,16 @@ def validation_missed(runner: Runner) -> bool:
 
 
 def few_updates(runner: Runner, done: int, learned: str) -> str | None:
-    """What to say at the start of a run in which the multipliers will hardly move.
+    """Warning for the start of a run in which the multipliers will hardly change.
 
     Args:
-        runner: At the start of its training.
-        done: Updates of the run before it was resumed.
+        runner: The runner, at the start of training.
+        done: Updates that the run made before it was resumed.
         learned: What is updated, for the message.
 
     Returns:
-        One line; None where there will be at least :data:`MIN_UPDATES`, or nobody knows.
+        One line; None if there will be at least :data:`MIN_UPDATES` updates, or if their number is
+        not known.
     """
     loop = runner.train_loop
     if not isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
@@ -64,7 +65,7 @@ def few_updates(runner: Runner, done: int, learned: str) -> str | None:
 
 
 def _progress(runner: Runner) -> tuple[int, int]:
-    """Steps done and steps in all, in the unit that the loop counts validations in."""
+    """Steps done and steps in total, in the unit of the loop's ``val_interval``."""
     if isinstance(runner.train_loop, EpochBasedTrainLoop):
         return runner.epoch, runner.max_epochs
     return runner.iter, runner.max_iters

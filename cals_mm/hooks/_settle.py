@@ -1,4 +1,4 @@
-"""What of the state in a checkpoint a run takes over: a resumed one all, a new one nothing."""
+"""Which state a run takes from a checkpoint: all of it when resumed, none when new."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ __all__ = ["settle_state"]
 def settle_state(
     loss: StatefulLoss, name: str, resumed: Mapping[str, Any] | None, load_state: bool
 ) -> str:
-    """Let a loss go on with the state of a checkpoint, or begin anew.
+    """Let a loss continue from the state in a checkpoint, or start afresh.
 
     Args:
         loss: The loss, after the checkpoint was loaded.
         name: Its name in the model.
-        resumed: Weights in the checkpoint that the run resumes from; None: it is a new run.
-        load_state: Whether a new run takes the state over.
+        resumed: Weights in the checkpoint that the run resumes from; None for a new run.
+        load_state: Whether a new run continues from the state in the checkpoint.
 
     Returns:
-        What was decided, for the log.
+        The decision, for the log.
 
     Raises:
-        ValueError: If the state is wanted and does not fit, or a new run finds none.
+        ValueError: If the state is required but does not fit, or ``load_state`` finds none.
     """
     state = loss.state
     if resumed is not None and not state.loaded:
-        # A hook has exchanged the loss, as before the run was stopped.
+        # A hook has replaced the loss, as it did before the run was interrupted.
         _load(loss, name, resumed)
     what = f"the {state.learned} of {loss.label}"
     if resumed is None and not load_state:

@@ -1,4 +1,4 @@
-"""Are the multipliers about to be learned on the test set?"""
+"""Detect multipliers that would be learned on the test set."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["shared_files"]
 def shared_files(runner: Runner) -> int:
     """Number of files that the validation and the test set of a runner have in common.
 
-    Data sets that do not name their files, and test sets that are missing on this machine, count
-    as different.
+    The result is 0 if the data sets do not name their files, or if the test set is missing on this
+    machine.
     """
     if runner._test_dataloader is None:
         return 0
@@ -26,8 +26,8 @@ def shared_files(runner: Runner) -> int:
         held_out = [file for one in loaders_of(runner.val_loop) for file in _files(one.dataset)]
         return len(set(held_out) & set(_files(_test_set(runner))))
     except Exception as error:
-        # Data sets of any project raise anything for a folder, a list or a package that is not
-        # there; what is wrong with the test set is said when it is tested on.
+        # Data sets of other projects may raise any exception for a missing folder, list or package.
+        # Errors of the test set itself are reported when it is tested on.
         reason = " ".join(str(error).split())
         runner.logger.warning(
             "the test set cannot be read now, so whether it shares files with the validation set "

@@ -19,8 +19,7 @@ __all__ = ["ClassCountsHook", "count_classes"]
 class ClassCountsHook(Hook):
     """Count the labels of the run's training set for metrics that ask for ``class_counts``.
 
-    Counting reads labels, not images, once for each run. Metrics whose counts the config gives
-    keep them.
+    Only labels are read, not images, and only once per run. Counts given in the config are kept.
     """
 
     priority = "VERY_HIGH"
@@ -29,11 +28,11 @@ class ClassCountsHook(Hook):
         self._counts: np.ndarray | None = None
 
     def before_val(self, runner: Runner) -> None:
-        """Count for the metrics of the validation."""
+        """Count classes for the validation metrics."""
         self._tell(runner, runner.val_loop.evaluator.metrics)
 
     def before_test(self, runner: Runner) -> None:
-        """Count for the metrics of the test."""
+        """Count classes for the test metrics."""
         self._tell(runner, runner.test_loop.evaluator.metrics)
 
     def _tell(self, runner: Runner, metrics: Any) -> None:
@@ -45,19 +44,20 @@ class ClassCountsHook(Hook):
 
 
 def count_training_classes(runner: Runner) -> np.ndarray:
-    """Training samples of each class of a run, (K,) int64; reads labels, not images.
+    """Count the training samples of each class of a run, (K,) int64, from labels alone.
 
     Raises:
-        ValueError: The config has no training set, or it does not say its classes or labels.
+        ValueError: If the config has no training set, or the data set does not provide classes and
+            labels.
     """
     return count_classes(_training_set(runner))
 
 
 def count_classes(dataset: Any) -> np.ndarray:
-    """Samples of each class of a classification data set, (K,) int64.
+    """Count the samples of each class of a classification data set, (K,) int64.
 
     Raises:
-        ValueError: The data set does not say its classes or labels.
+        ValueError: If the data set does not provide classes and labels.
     """
     try:
         labels = labels_of(dataset)

@@ -15,23 +15,23 @@ __all__ = ["FusedResizeHook"]
 
 @HOOKS.register_module(force=True)  # in place of the lazy entry
 class FusedResizeHook(Hook):
-    """Train segmentation heads without full-size logits: faster, and in a fraction of the memory.
+    """Train segmentation heads without full-size logits, which is faster and takes less memory.
 
-    Decode and auxiliary heads that compute their losses as mmsegmentation's base class does, have
-    no pixel sampler, and only losses of which this package knows the formula (CALS, label
-    smoothing, MbLS, and mmsegmentation's softmax cross entropy) compute loss, accuracy and
-    gradient in one pass at the size of their own logits. The values are those of before but for
-    rounding; names in the log and checkpoints stay. Every other head stays as it is, and the log
-    says which are which. A model of another framework is left alone.
+    Loss, accuracy and gradient are computed in one pass at the size of the head's own logits. This
+    applies to decode and auxiliary heads that compute their losses as mmsegmentation's base class
+    does, have no pixel sampler, and use only losses whose formula this package knows: CALS, label
+    smoothing, MbLS, and mmsegmentation's softmax cross entropy. Values differ by rounding only;
+    names in logs and checkpoints stay the same. All other heads are left unchanged, and the log
+    lists both groups. Models of other frameworks are not touched.
 
-    ``CALSMultiplierHook`` does the same by itself.
+    ``CALSMultiplierHook`` does the same by default.
 
     Example:
         >>> hook = FusedResizeHook()
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Replace the losses, and say whose."""
+        """Replace the losses, and log the heads concerned."""
         fused, others = fuse_heads(unwrap(runner.model))
         if not fused and not others:
             return
@@ -41,5 +41,5 @@ class FusedResizeHook(Hook):
         runner.logger.info(line)
 
     def after_train(self, runner: Runner) -> None:
-        """Give the heads their own method back."""
+        """Restore the heads' own method."""
         restore_heads(unwrap(runner.model))

@@ -1,4 +1,4 @@
-"""Raw scores of classifiers for metrics and multipliers."""
+"""Keep the logits of classifiers for metrics and multipliers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["KeepLogitsHook"]
 
 @HOOKS.register_module(force=True)  # in place of the lazy entry
 class KeepLogitsHook(Hook):
-    """Let the predictions of a classifier carry its raw scores in validation and test.
+    """Add its logits to a classifier's predictions during validation and test.
 
-    ``CalibrationMetric`` reads them. ``CALSMultiplierHook`` does the same for its own
-    validations, so this hook is for runs without CALS and for tests. It does nothing for
-    mmsegmentation, whose data samples carry logits already.
+    ``CalibrationMetric`` reads them. ``CALSMultiplierHook`` does the same for its own validations,
+    so this hook is needed only without CALS, and for tests. It has no effect with mmsegmentation,
+    whose data samples hold logits already.
     """
 
     priority = "VERY_HIGH"
@@ -28,11 +28,11 @@ class KeepLogitsHook(Hook):
         self._stack = ExitStack()
 
     def before_val(self, runner: Runner) -> None:
-        """Begin to keep the scores."""
+        """Start to keep the logits."""
         self._stack.enter_context(keep_logits(unwrap(runner.model)))
 
     def after_val(self, runner: Runner) -> None:
-        """Leave the model as it was."""
+        """Restore the model."""
         self._stack.close()
 
     before_test = before_val

@@ -1,4 +1,4 @@
-"""Per-class multipliers, rho and other state over a training run: log, checkpoint, picture."""
+"""History of multipliers, rho and other state: logged, kept in checkpoints, and drawn."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["MultiplierHistory"]
 
 KEY = "cals_history"
 STORED_AS = {"lambda": "multipliers"}
-"""Names in checkpoints, where they differ from those of the curves."""
+"""Names in checkpoints that differ from those of the curves."""
 MAX_CURVES = 200
-"""More entries than this are logged as mean and maximum alone; the picture shows them all."""
+"""With more entries than this, only mean and maximum are logged; the figure shows them all."""
 
 
 class MultiplierHistory:
-    """Values after every update.
+    """The values of the state after every update.
 
     Args:
-        draw: Whether :meth:`draw` draws.
+        draw: Whether :meth:`draw` draws anything.
     """
 
     def __init__(self, draw: bool = True) -> None:
@@ -35,12 +35,12 @@ class MultiplierHistory:
         self._curves: dict[str, list[Tensor]] = {}
 
     def append(self, runner: Runner, loss: StatefulLoss) -> None:
-        """Note the values after an update, log them as scalars and in one line of text."""
+        """Record the values after an update, and log them as scalars and as one line of text."""
         curves = {name: value.detach().cpu().clone() for name, value in loss.state.curves().items()}
         if any(self._curves.get(name, [v])[-1].shape != v.shape for name, v in curves.items()):
             self._steps, self._curves = [], {}  # of a loss that was exchanged for another kind
         self._steps.append(runner.iter)
-        # A run resumed with other options may gain or lose a curve: its gap is NaN.
+        # A run resumed with other options may gain or lose a curve; missing values are NaN.
         for name in self._curves | curves:
             known = self._curves.setdefault(name, [])
             blank = torch.full_like(curves[name] if name in curves else known[-1], torch.nan)
@@ -60,7 +60,7 @@ class MultiplierHistory:
                 self._add_picture(runner, loss)
 
     def _add_picture(self, runner: Runner, loss: StatefulLoss) -> None:
-        # matplotlib is slow to import, and only needed here.
+        # matplotlib is slow to import and only needed here.
         from cals_mm.visualization import state_curves
 
         curves = {name: torch.stack(values).numpy() for name, values in self._curves.items()}
@@ -72,12 +72,12 @@ class MultiplierHistory:
         image = state_curves(
             self._steps, curves, names, f"{loss.label} {loss.state.learned}", entries=entries
         )
-        # A name with a slash would be written nowhere.
+        # A name with a slash would name a folder that does not exist.
         name = f"{loss.label.lower()}_{loss.state.learned}"
         runner.visualizer.add_image(name, image, step=runner.iter)
 
     def save(self, checkpoint: dict[str, Any]) -> None:
-        """Put the values into a checkpoint."""
+        """Add the values to a checkpoint."""
         if self._steps:
             checkpoint[KEY] = {"steps": torch.tensor(self._steps)} | {
                 STORED_AS.get(name, name): torch.stack(values)
@@ -85,7 +85,7 @@ class MultiplierHistory:
             }
 
     def load(self, checkpoint: dict[str, Any]) -> None:
-        """Take the values out of a checkpoint."""
+        """Restore the values from a checkpoint."""
         if KEY in checkpoint:
             names = {stored: name for name, stored in STORED_AS.items()}
             stored = dict(checkpoint[KEY])
@@ -96,7 +96,7 @@ class MultiplierHistory:
 
 
 def _summary(runner: Runner, loss: StatefulLoss, curves: dict[str, Tensor]) -> list[str]:
-    """Means for the log's line, and the largest entry of the leading curve."""
+    """Mean of each curve and maximum of the first one, for the log."""
     parts = []
     for name, value in curves.items():
         if value.ndim == 0:
@@ -127,7 +127,7 @@ def _scalars(runner: Runner, loss: StatefulLoss, curves: dict[str, Tensor]) -> d
 
 
 def _names(runner: Runner, loss: StatefulLoss, curve: str, value: Tensor) -> Sequence[str]:
-    """Names of the entries by the loss, or of the classes by the validation set, or numbers."""
+    """Names of the entries: the loss's own, else the validation set's classes, else numbers."""
     given = loss.state.entry_names(curve)
     if given is not None:
         return given

@@ -29,27 +29,27 @@ __all__ = ["CALSMultiplierHook"]
 class CALSMultiplierHook(FollowingHook):
     """Learn the multipliers of a :class:`CALSLoss` from the validation predictions.
 
-    It drives any :class:`~cals_mm.losses.StatefulLoss` likewise. The logits are those that the
-    evaluator has just seen: no second forward pass. Multipliers and rho are frozen when the
-    validation begins and move when it ends, on every process alike. Per-class values are logged,
-    kept in checkpoints, and drawn at the end of training.
+    It drives any other :class:`~cals_mm.losses.StatefulLoss` in the same way. It reads the logits
+    that the evaluator has just seen, so no second forward pass is needed. Multipliers and rho are
+    frozen at the start of a validation and updated at its end, identically on all processes.
+    Per-class values are logged, kept in checkpoints, and drawn at the end of training.
 
     Args:
-        module: Name of the loss in the model, where there are several.
-        allow_test_data: Permit a validation set that shares files with the test set. Results on
-            that test set are then optimistic.
-        on_nonfinite: 'error' stops the run when validation logits hold NaN or Inf, 'keep' logs it
-            and leaves the multipliers as they are.
+        module: Name of the loss in the model; needed only if there are several.
+        allow_test_data: Allow a validation set that shares files with the test set. Results on that
+            test set are then optimistic.
+        on_nonfinite: With 'error', NaN or Inf in validation logits stops the run; with 'keep', it
+            is logged and the multipliers stay unchanged.
         draw: Draw the curves of the multipliers at the end of training.
-        load_state: Take over multipliers and all else that is learned from the checkpoint of
-            ``load_from``. Otherwise only a resumed run does, and a new one begins anew.
+        load_state: Continue from the multipliers and other learned state in the checkpoint of
+            ``load_from``. By default only a resumed run continues from a checkpoint's state; a new
+            run starts afresh.
         fused_resize: Let segmentation heads compute their losses before resizing, as
             :class:`FusedResizeHook` does.
 
     Raises:
-        ValueError: For a bad argument; and at the start of training for a model without such a
-            loss or with several, a run without validation, or one that validates on test
-            files.
+        ValueError: For an invalid argument; and at the start of training, if the model has no such
+            loss or several, or if the run does not validate or validates on test files.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class CALSMultiplierHook(FollowingHook):
         self._stack = ExitStack()
 
     def before_run(self, runner: Runner) -> None:
-        """Have word when the validation loop has seen its last batch."""
+        """Register a hook that reports the end of the validation loop."""
         if not any(isinstance(hook, _EndOfPass) for hook in runner.hooks):
             runner.register_hook(_EndOfPass(), "VERY_HIGH")
 
     def before_train(self, runner: Runner) -> None:
-        """Find the loss and refuse set-ups that would learn nothing, or from the test set."""
+        """Find the loss, and reject runs that would learn nothing or learn from the test set."""
         super().before_train(runner)
         if runner.val_loop is None:
             raise ValueError(
@@ -107,17 +107,17 @@ class CALSMultiplierHook(FollowingHook):
             self._fused_resize.before_train(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Validate first, where the checkpoint was written before its step's validation."""
+        """Validate first if the checkpoint was written before the validation of its step."""
         before = self._loss
         super().before_train_epoch(runner)
         missed, self._missed = self._missed, False
-        # What a loss has missed matters only while it is the one that is trained.
+        # A missed update matters only for the loss that is being trained.
         if missed and self._loss is before:
             runner.logger.info("Validating the resumed step, whose checkpoint was written before")
             runner.val_loop.run()
 
     def before_val(self, runner: Runner) -> None:
-        """Freeze the state of the loss, before an EMA swaps its own in."""
+        """Freeze the state of the loss before an EMA hook swaps in the averaged weights."""
         if not self._training:
             return  # validation outside training
         self._follow(runner)
@@ -132,7 +132,7 @@ class CALSMultiplierHook(FollowingHook):
         self._nonfinite, self._over, self._not_logits = None, False, True
 
     def end_pass(self) -> None:
-        """Begin again at the next batch: an EMA hook validates the original weights as well."""
+        """Start afresh at the next batch: an EMA hook may validate the original weights as well."""
         self._over = True
 
     def after_val_iter(
@@ -166,7 +166,7 @@ class CALSMultiplierHook(FollowingHook):
                 self._nonfinite = f"validation batch {batch_idx} of process {get_rank()}: {error}"
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Update the state of the loss, equally on all processes."""
+        """Update the state of the loss, identically on all processes."""
         statistics, self._statistics = self._statistics, None
         if statistics is None or self._loss is None:
             return
@@ -186,11 +186,11 @@ class CALSMultiplierHook(FollowingHook):
         runner.message_hub.update_info(MARKER, runner.iter)
 
     def after_val(self, runner: Runner) -> None:
-        """Leave the model as it was."""
+        """Restore the model."""
         self._stack.close()
 
     def after_train(self, runner: Runner) -> None:
-        """Make up for the last validation, if that was the missed one, and draw the curves."""
+        """Run the last validation if it was missed, and draw the curves."""
         if self._missed:
             self.before_train_epoch(runner)
         super().after_train(runner)
@@ -201,7 +201,7 @@ class CALSMultiplierHook(FollowingHook):
 class _EndOfPass(Hook):
     """Tell :class:`CALSMultiplierHook` that the validation loop has seen its last batch.
 
-    Before any other hook, for one of them may let the model see the batches once more.
+    It runs before all other hooks, since one of them may pass the batches through the model again.
     """
 
     priority = "VERY_HIGH"
@@ -215,7 +215,7 @@ class _EndOfPass(Hook):
 def _batches(
     samples: list[tuple[torch.Tensor, torch.Tensor]],
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Stack the score vectors of a classifier; images keep a batch each, for sizes may differ."""
+    """Stack the logits of a classifier; images stay separate batches, as their sizes may differ."""
     if not samples:
         return []
     if samples[0][0].ndim == 1:

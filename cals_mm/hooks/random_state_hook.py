@@ -1,4 +1,4 @@
-"""Random states in checkpoints, so that a resumed run continues the uninterrupted one."""
+"""Keep random states in checkpoints, so that a resumed run equals an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ KEY = "cals_random_state"
 class RandomStateHook(Hook):
     """Save the random generators in checkpoints and restore them on resume.
 
-    MMEngine seeds a resumed run as it seeds a new one, so dropout and augmentations would differ
-    from those of the uninterrupted run. With this hook they are the same to the last bit where
-    data are loaded in the main process (``num_workers=0``), and with workers that start anew
-    each epoch. Only one process writes checkpoints, so a run of several processes keeps
-    MMEngine's behaviour.
+    MMEngine seeds a resumed run like a new one, so dropout and augmentations differ from those of
+    an uninterrupted run. With this hook they are bitwise identical if data are loaded in the main
+    process (``num_workers=0``) or by workers that are restarted every epoch. Only one process
+    writes checkpoints, so runs of several processes keep MMEngine's behaviour.
     """
 
-    # Before any validation that another hook makes up for on resume.
+    # Before any hook that catches up on a validation when the run resumes.
     priority = "VERY_HIGH"
 
     def __init__(self) -> None:
         self._state: dict[str, Any] | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Keep the loaders' own draws out of the global generator.
+        """Keep the data loaders from drawing from the global generator.
 
-        Every new iterator of a ``DataLoader`` draws a seed for its workers. A resumed run makes
-        other iterators than the uninterrupted one; with generators of their own they do not
-        shift the stream that dropout and augmentations draw from.
+        Every new iterator of a ``DataLoader`` draws a seed for its workers. A resumed run creates
+        iterators at other times than an uninterrupted one. With a generator of its own, a loader
+        does not advance the stream that dropout and augmentations draw from.
         """
         loaders = [runner.train_dataloader]
         if runner.val_loop is not None:
@@ -48,18 +47,18 @@ class RandomStateHook(Hook):
             loader.generator = torch.Generator().manual_seed(runner.seed)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Restore the state of the checkpoint, once, when all set-up is done."""
+        """Restore the state of the checkpoint once, after all set-up is done."""
         state, self._state = self._state, None
         if state is not None:
             _restore(state)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Add the state of this process."""
+        """Add the random state of this process."""
         if get_world_size() == 1:
             checkpoint[KEY] = _capture()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Take the state of a checkpoint that a run of one process resumes from."""
+        """Keep the state of the checkpoint, if the run has a single process."""
         if runner._resume and get_world_size() == 1:
             self._state = checkpoint.get(KEY)
 

@@ -19,23 +19,23 @@ __all__ = ["SampleMultiplierHook"]
 
 @HOOKS.register_module(force=True)  # in place of the lazy entry
 class SampleMultiplierHook(FollowingHook):
-    """Learn the multipliers of a :class:`~cals_mm.losses.SampleCALSLoss` while it is trained.
+    """Learn the multipliers of a :class:`~cals_mm.losses.SampleCALSLoss` during training.
 
-    Before each iteration it tells the loss the numbers of the batch's samples in their data set.
-    The loss notes their violations as it computes the penalty, so there is no further forward
-    pass. After each epoch multipliers and rho move, on every process alike; a validation is not
-    needed. Class-wise means are logged, kept in checkpoints, and drawn at the end of training.
+    Before each iteration it passes the batch's sample indices to the loss, which records the
+    violations as it computes the penalty, so no further forward pass is needed. Multipliers and rho
+    are updated after each epoch, identically on all processes; no validation is needed. Class-wise
+    means are logged, kept in checkpoints, and drawn at the end of training.
 
     Args:
-        module: Name of the loss in the model, where there are several.
+        module: Name of the loss in the model; needed only if there are several.
         draw: Draw the curves at the end of training.
-        load_state: Take over the multipliers in the checkpoint of ``load_from``. Otherwise only a
-            resumed run does, and a new one begins anew.
+        load_state: Continue from the multipliers in the checkpoint of ``load_from``. By default
+            only a resumed run continues from a checkpoint's state; a new run starts afresh.
 
     Raises:
-        ValueError: At the start of training for a model without such a loss or with several, a
-            loop without epochs, or a ``num_samples`` that is not the data set's size; at the
-            first iteration, if the batches do not hold the samples' numbers.
+        ValueError: At the start of training, if the model has no such loss or several, the loop
+            does not count epochs, or ``num_samples`` is not the size of the data set; at the first
+            iteration, if the batches do not hold sample indices.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class SampleMultiplierHook(FollowingHook):
         self._counter = SampleCounter([])
 
     def before_train(self, runner: Runner) -> None:
-        """Find the loss and refuse set-ups that it cannot learn in."""
+        """Find the loss, and reject runs in which it cannot learn."""
         super().before_train(runner)
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
@@ -58,13 +58,13 @@ class SampleMultiplierHook(FollowingHook):
         self._counter = SampleCounter([runner.train_dataloader])
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Begin with no sample."""
+        """Start an epoch with empty statistics."""
         super().before_train_epoch(runner)
         self._counter.restart()
         self._statistics = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Tell the loss which samples come."""
+        """Tell the loss which samples the batch holds."""
         super().before_train_iter(runner, batch_idx, data_batch)
         loss = self._sample_loss
         if loss is None:
@@ -85,7 +85,7 @@ class SampleMultiplierHook(FollowingHook):
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Update the state of the loss, equally on all processes."""
+        """Update the state of the loss, identically on all processes."""
         statistics, self._statistics = self._statistics, None
         loss = self._sample_loss
         if statistics is not None and loss is not None:
@@ -107,18 +107,18 @@ class SampleMultiplierHook(FollowingHook):
 
 
 def _numbered_size(dataset: Any) -> int:
-    """Size of the data set whose own numbers its samples bear."""
+    """Size of the data set that numbers the samples."""
     if hasattr(dataset, "datasets"):
         raise ValueError(
             f"{type(dataset).__name__} numbers the samples of each part from 0, so they would "
             "share multipliers: train SampleCALSLoss on a single data set"
         )
-    # Wrappers that repeat or choose samples leave them their numbers.
+    # Wrappers that repeat or select samples keep the samples' indices.
     return _numbered_size(dataset.dataset) if hasattr(dataset, "dataset") else len(dataset)
 
 
 def _sample_numbers(batch: Any) -> list[int]:
-    """Numbers of a batch's samples, from its tensor of them or from its data samples."""
+    """Indices of a batch's samples, from its ``sample_idx`` tensor or from its data samples."""
     if isinstance(batch, Mapping):
         if batch.get("sample_idx") is not None:
             return [int(number) for number in batch["sample_idx"]]
