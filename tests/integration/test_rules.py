@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.tiny import small_auto_margin, train
+from cals_mm.runs import use_mixed_precision
+from tests.tiny import MARGIN, small_auto_margin, tiny_config, train
 from tests.tiny_classifier import tiny_classifier
 
 LOSS = "model__head__loss__"
@@ -50,3 +51,35 @@ def test_margin_is_logged_and_kept(tmp_path: Path) -> None:
     assert history.keys() == {"steps", "multipliers", "rho", "margin", "temperature", "gap"}
     assert history["margin"].shape == (1,) and history["margin"][0] != 0.02
     assert runner.model.head.loss_module.rule.margin != history["margin"][0]
+
+
+@pytest.mark.parametrize("loop", ["epoch", "iter"])
+@pytest.mark.parametrize("ema", [None, {}, {"update_buffers": True}])
+def test_a_segmentor_resumes_bitwise(tmp_path: Path, loop: str, ema: dict | None) -> None:
+    """Also where the validation, and so the margin, is that of averaged weights."""
+    states = []
+    for work_dir, checkpoint in (("work", None), ("resumed", f"work/{loop}_2.pth")):
+        cfg = tiny_config(tmp_path, loop, 3, work_dir=str(tmp_path / work_dir))
+        cfg.model.decode_head.loss_decode.margin = "auto"
+        if ema is not None:
+            cfg.custom_hooks.append(dict(type="EMAHook", momentum=0.5, **ema))
+        if checkpoint:
+            cfg.resume, cfg.load_from = True, str(tmp_path / checkpoint)
+        states.append(train(cfg).model)
+    whole, resumed = states
+    key = "decode_head.loss_decode.lagrangian.auto_margin."
+    assert whole.state_dict()[key + "margin"] != torch.tensor(MARGIN)
+    assert whole.state_dict()[key + "gap"] != 0
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+    rules = [model.decode_head.loss_decode.rule for model in states]
+    assert rules[0].margin == rules[1].margin == float(rules[0].auto_margin.margin)
+
+
+def test_mixed_precision(tmp_path: Path) -> None:
+    cfg = tiny_config(tmp_path)
+    cfg.model.decode_head.loss_decode.margin = "auto"
+    use_mixed_precision(cfg)
+    state = train(cfg).model.decode_head.loss_decode.rule.auto_margin
+    assert state.value != MARGIN and state.margin.dtype == torch.float32
+    assert float(state.gap) != 0
