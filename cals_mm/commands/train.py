@@ -111,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if runs.rank() == 0:
             dump(cfg, args.dump)
         return
+    runs.check_training(cfg)
     work_dir = runs.prepare_work_dir(cfg, args.config, args.work_dir, args.method)
     choose_start(cfg, args.resume, work_dir)
     runs.prepare_devices(cfg, args.launcher)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cals_mm.frameworks.heads import OTHER_SCORES_IN_TRAINING, RETRIEVERS
+
 __all__ = ["LossSite", "find_site", "type_name"]
 
 # Heads whose output is not one softmax over classes per sample or pixel.
@@ -66,6 +68,8 @@ def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossS
     """
     if "decode_head" in model:
         head, path, key = model["decode_head"], "model.decode_head", "loss_decode"
+        if not head:
+            raise ValueError(f"{path} is {head!r}; a head that predicts classes is needed")
         if isinstance(head, (list, tuple)):
             head, path = head[-1], f"model.decode_head[{len(head) - 1}]"
         if "kernel_generate_head" in head:  # K-Net: this head's loss serves every stage
@@ -75,10 +79,19 @@ def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossS
     else:
         raise ValueError(
             f"the model {type_name(model)!r} has neither decode_head nor head, so there is no "
-            "loss to replace; set the loss in the config by hand"
+            "loss to replace; a classifier or segmentor with a head is needed (TimmClassifier and "
+            "HuggingFaceClassifier, which are their own head, take loss=dict(type='CALSLoss', ...))"
         )
 
+    if not isinstance(head, Mapping):
+        raise ValueError(f"{path} is {head!r}; the config of a head is needed, dict(type=...)")
     name = type_name(head)
+    _refuse_model(model, path, name)
+    if name == "MultiLabelLinearClsHead" and _mixes_images(model):
+        raise ValueError(
+            f"{path} is a {name}, which scores each label on its own, for mixup or cutmix; a "
+            "softmax takes their soft targets too: set type='LinearClsHead' in it"
+        )
     if name in NO_SOFTMAX_HEADS:
         raise ValueError(
             f"{path} is a {name}, which {NO_SOFTMAX_HEADS[name]}; a head with one softmax "
@@ -95,8 +108,9 @@ def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossS
         num_classes = next((p["num_classes"] for p in places if p.get("num_classes")), None)
     if num_classes is None:
         raise ValueError(
-            f"{path} ({name}) does not say its number of classes; if it classifies, pass "
-            "num_classes=..."
+            f"{path} ({name}) of the {type_name(model)} does not say a number of classes, so it "
+            "seems to predict none; if it does, pass num_classes=... (on the command line "
+            "--method-options num_classes=...)"
         )
     if num_classes < 2:
         raise ValueError(
@@ -104,3 +118,22 @@ def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossS
         )
     ignore_index = head.get("ignore_index", 255) if key == "loss_decode" else None
     return LossSite(head, path, key, num_classes, ignore_index)
+
+
+def _refuse_model(model: Mapping[str, Any], path: str, head: str) -> None:
+    if type_name(model) in RETRIEVERS:
+        raise ValueError(
+            f"the model is an {type_name(model)}, which ranks images and predicts no classes; a "
+            "classifier or segmentor is needed"
+        )
+    if head in OTHER_SCORES_IN_TRAINING:
+        raise ValueError(
+            f"{path} is an {head}, which {OTHER_SCORES_IN_TRAINING[head]}: what the validation "
+            "teaches would not fit the training; take another head, LinearClsHead say"
+        )
+
+
+def _mixes_images(model: Mapping[str, Any]) -> bool:
+    """Whether a classifier trains with mixup, cutmix or their like."""
+    places = (model.get("train_cfg") or {}, model.get("data_preprocessor") or {})
+    return any(place.get("augments") or place.get("batch_augments") for place in places)

@@ -17,6 +17,22 @@ __all__ = ["replace_loss"]
 # sees the logits which the head predicts with.
 LOSS_OF_PREDICTION = {"PIDHead": 1, "DDRHead": 0}
 
+# mmsegmentation's heads all of whose losses see the logits that they predict with.
+ONE_OUTPUT_HEADS = {
+    *("ANNHead", "APCHead", "ASPPHead", "CCHead", "DAHead", "DMHead", "DNLHead", "DPTHead"),
+    *("DepthwiseSeparableASPPHead", "DepthwiseSeparableFCNHead", "EMAHead", "EncHead", "FCNHead"),
+    *("FPNHead", "GCHead", "ISAHead", "LRASPPHead", "LightHamHead", "NLHead", "OCRHead"),
+    *("PSAHead", "PSPHead", "PointHead", "SETRMLAHead", "SETRUPHead", "SegformerHead", "UPerHead"),
+    "SegmenterMaskTransformerHead",
+}
+
+# How a loss becomes one of a softmax, where that is not use_sigmoid=False.
+SOFTMAX_CURES = {
+    "LabelSmoothLoss": "set mode='original' and leave use_sigmoid out",
+    "FocalLoss": "take dict(type='CrossEntropyLoss') or SoftmaxFocalLoss instead",
+    "AsymmetricLoss": "take dict(type='CrossEntropyLoss') instead",
+}
+
 # mmpretrain's losses that are sigmoid losses unless their config says otherwise.
 SIGMOID_BY_DEFAULT = {"AsymmetricLoss": True, "FocalLoss": True}
 
@@ -51,7 +67,17 @@ def replace_loss(site: LossSite, method: Method, options: Mapping[str, Any]) -> 
         return _replace(losses, site, method, options)
     index = LOSS_OF_PREDICTION.get(type_name(site.head))
     if index is None:
-        softmax = [i for i, loss in enumerate(losses) if type_name(loss) == "CrossEntropyLoss"]
+        if not losses:
+            raise ValueError(f"{site.path}.{site.key} is empty; give the loss of the head")
+        softmax = [i for i, loss in enumerate(losses) if "CrossEntropy" in type_name(loss)]
+        if len(softmax) > 1 and type_name(site.head) not in ONE_OUTPUT_HEADS:
+            raise ValueError(
+                f"{site.path} is a {type_name(site.head)} with {len(softmax)} cross entropies, and "
+                "which of them sees the logits of the prediction is not known: put the method's "
+                "loss in place of that one by hand"
+            )
+        plain = [i for i in softmax if type_name(losses[i]) == "CrossEntropyLoss"]
+        softmax = plain or softmax
         index = softmax[0] if softmax else 0
     return [
         _replace(loss, site, method, options) if i == index else loss
@@ -94,7 +120,7 @@ def _refuse_sigmoid(loss: Mapping[str, Any], site: LossSite) -> None:
     if multi_label or (binary and loss.get("use_sigmoid", default)):
         raise ValueError(
             f"the {name} of {site.path} trains sigmoid outputs; a softmax over classes is "
-            "needed: set use_sigmoid=False"
+            f"needed: {SOFTMAX_CURES.get(name, 'set use_sigmoid=False')}"
         )
 
 

@@ -91,14 +91,13 @@ def with_method(
     if not cfg.get("model"):
         raise ValueError("the config has no model, so there is no loss to replace")
     refuse_stateful(cfg)
-    if method.hook and not cfg.get("val_dataloader"):
-        raise ValueError(
-            f"the config has no val_dataloader; {name} learns on validation data: set "
-            "val_dataloader, val_evaluator and val_cfg to a held-out part of the training set"
-        )
-
     cfg = copy.deepcopy(cfg)
-    site = find_site(cfg.model, num_classes)
+    try:
+        site = find_site(cfg.model, num_classes)
+    except ValueError as error:
+        if method.hook and not cfg.get("val_dataloader"):
+            raise ValueError(f"{error}; and the config has no val_dataloader") from error
+        raise
     kind = "segmentation" if site.segmentation else "classification"
     if method.only not in (None, kind):
         raise ValueError(f"the method {name} is for {method.only}; this config is of {kind}")
@@ -108,6 +107,11 @@ def with_method(
         options = {**method.arguments, **taken, **loss_options}
         check_complete(method, options)
         site.head[site.key] = replace_loss(site, method, options)  # type: ignore[index]
+    if method.hook and not cfg.get("val_dataloader"):
+        raise ValueError(
+            f"the config has no val_dataloader; {name} learns on validation data: set "
+            "val_dataloader, val_evaluator and val_cfg to a held-out part of the training set"
+        )
     cfg.custom_imports = with_import(cfg.get("custom_imports"))
     if hold_out is not None:
         hold_out_training_data(cfg, hold_out, hold_out_by)

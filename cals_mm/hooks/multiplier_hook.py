@@ -14,8 +14,11 @@ from mmengine.runner import Runner
 
 from cals_mm.core import NonFiniteLogitsError, ValidationStatistics
 from cals_mm.frameworks import keep_logits, logits_and_target, unwrap
+from cals_mm.frameworks.heads import refuse_other_scores
 from cals_mm.frameworks.sampling import SampleCounter, loaders_of
 from cals_mm.functional._probabilities import NOT_LOGITS, are_probabilities
+from cals_mm.losses import StatefulLoss
+from cals_mm.metrics import CalibrationMetric
 
 from ._following import FollowingHook
 from ._schedule import MARKER, few_updates, validation_missed
@@ -88,13 +91,16 @@ class CALSMultiplierHook(FollowingHook):
                 "CALSMultiplierHook needs validation: set val_dataloader, val_cfg and "
                 "val_evaluator to data that is neither trained nor tested on"
             )
+        if self._found is not None:
+            refuse_other_scores(unwrap(runner.model), self._found.name)
+            _check_classes(runner, self._found.loss)
         shared = 0 if self.allow_test_data else shared_files(runner)
         if shared:
             raise ValueError(
                 f"{shared} validation files are test files too, and multipliers learned on them "
                 "make the test results optimistic: hold out a part of the training set (--hold-out "
                 "0.1, add_cals(..., hold_out=0.1), or a val_dataloader of your own), or accept it "
-                "with CALSMultiplierHook(allow_test_data=True)"
+                "with CALSMultiplierHook(allow_test_data=True) or --allow-test-data"
             )
         self._counter = SampleCounter(loaders_of(runner.val_loop))
         self._missed = validation_missed(runner)
@@ -196,6 +202,19 @@ class CALSMultiplierHook(FollowingHook):
         super().after_train(runner)
         if self._fused_resize is not None:
             self._fused_resize.after_train(runner)
+
+
+def _check_classes(runner: Runner, loss: StatefulLoss) -> None:
+    """Refuse what the metric would refuse at the first validation, before the first step."""
+    outputs = getattr(loss.state, "num_classes", None)
+    measured = any(isinstance(m, CalibrationMetric) for m in runner.val_loop.evaluator.metrics)
+    meta = getattr(runner.val_dataloader.dataset, "metainfo", None) or {}
+    names = meta.get("classes")
+    if measured and outputs and names is not None and len(names) != outputs:
+        raise ValueError(
+            f"the data set has {len(names)} classes but the head {outputs} outputs; set "
+            "num_classes (and out_channels) of the head and its loss to the data set's"
+        )
 
 
 class _EndOfPass(Hook):

@@ -3,7 +3,7 @@
 from cals_mm.frameworks.checkpoints import check_checkpoint, find_last_checkpoint, is_remote
 
 from .arguments import add_common_arguments, add_launcher_argument
-from .config_file import check_test_split, load_config
+from .config_file import check_test_split, check_training, load_config
 from .conformal import fit_sets, fit_threshold, sets_reached, threshold_reached
 from .data_root import set_data_root
 from .devices import prepare_devices, rank
@@ -33,6 +33,7 @@ __all__ = [
     "calibration_test",
     "check_checkpoint",
     "check_test_split",
+    "check_training",
     "check_writable",
     "data_explained",
     "default_work_dir",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 
-__all__ = ["check_test_split", "load_config"]
+from cals_mm.config import type_name
+
+__all__ = ["check_test_split", "check_training", "load_config"]
 
 SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
@@ -32,8 +36,13 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         raise ValueError(f"config file {path!r} must end in one of {', '.join(SUFFIXES)}")
     try:
         cfg = Config.fromfile(path)
-    except (OSError, ImportError):
-        raise  # names the missing file or package itself
+    except ImportError as error:
+        explanation = _explain_scope(file, error)
+        if explanation is None:
+            raise  # names the missing package itself
+        raise ValueError(explanation) from error
+    except OSError:
+        raise  # names the missing file itself
     except Exception as error:
         # A config is a program: it may fail in any way.
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
@@ -45,6 +54,53 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     if not isinstance(cfg.get("model"), ConfigDict):
         raise ValueError(f"config file {path!r} has no model; give the config of a training run")
     return cfg
+
+
+def _explain_scope(file: Path, error: ImportError) -> str | None:
+    """What to do about ``_base_ = 'mmseg::...'`` where the framework has another distribution name.
+
+    MMEngine then asks to install mmsegmentation, which would replace the installed framework.
+    """
+    for package, name in (("mmseg", "mmsegmentation"), ("mmpretrain", "mmpretrain")):
+        missing = error.name or str(error).split(" ", 1)[0]
+        found = importlib.util.find_spec(package)
+        if missing not in (package, name) or found is None or found.origin is None:
+            continue
+        folder = Path(found.origin).parent / ".mim" / "configs"
+        return (
+            f"config file {str(file)!r}: _base_ = '{package}::...' looks for the distribution "
+            f"{name}, but {package} is installed under another name, and installing {name} beside "
+            f"it would break it; write the path of the file instead: _base_ = '{folder}/...'"
+        )
+    return None
+
+
+def check_training(cfg: Config) -> None:
+    """Refuse a config that MMEngine would refuse at length, or in the middle of the start.
+
+    Raises:
+        ValueError: Naming what is missing, or cannot be on this machine.
+    """
+    for key in ("train_dataloader", "train_cfg", "optim_wrapper"):
+        if cfg.get(key) is None:
+            raise ValueError(f"the config has no {key}, so nothing can be trained; set it")
+    for split in ("val", "test"):
+        keys = [f"{split}_{part}" for part in ("dataloader", "cfg", "evaluator")]
+        there = [key for key in keys if cfg.get(key) is not None]
+        missing = [key for key in keys if key not in there]
+        if there and missing:
+            cure = f"{split}_cfg = dict()" if missing[0].endswith("cfg") else f"{missing[0]} = ..."
+            raise ValueError(
+                f"the config has {' and '.join(there)} but no {' and no '.join(missing)}: add "
+                f"{cure}, or set all three to None"
+            )
+    wrapper = cfg.optim_wrapper
+    amp = isinstance(wrapper, dict) and type_name(wrapper) == "AmpOptimWrapper"
+    if amp and get_device() == "cpu":
+        raise ValueError(
+            "the config's AmpOptimWrapper needs a GPU: pass --amp, which trains in bfloat16 on a "
+            "CPU, or set optim_wrapper.type='OptimWrapper'"
+        )
 
 
 def check_test_split(cfg: Config) -> None:

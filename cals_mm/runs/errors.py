@@ -13,8 +13,9 @@ from .devices import leave_process_group, rank
 __all__ = ["one_line", "run"]
 
 # What this package, MMEngine's registries and the file system raise for a wrong value, name or
-# path.  Anything else (RuntimeError, AssertionError, ...) is a defect and keeps its traceback.
-USER_ERRORS = (ValueError, TypeError, KeyError, OSError, ImportError)
+# path, and the frameworks for a model that cannot be trained.  Anything else (RuntimeError,
+# AssertionError, ...) is a defect and keeps its traceback.
+USER_ERRORS = (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 """Errors of a disk that takes no more."""

@@ -231,12 +231,67 @@ def test_every_kind_of_shipped_config_either_works_or_says_why_not():
         ),
         (Config({"model": {"type": "MAE", "head": {"type": "MAEPretrainHead"}}}), "val_dataloader"),
         (Config({"a": 1}), "no model"),
+        (
+            Config({"model": {"decode_head": []}, "val_dataloader": {"a": 1}}),
+            "decode_head is \\[\\]",
+        ),
+        (
+            Config({"model": {"decode_head": None}, "val_dataloader": {"a": 1}}),
+            "decode_head is None",
+        ),
+        (Config({"model": {"head": "LinearClsHead"}, "val_dataloader": {"a": 1}}), "dict\\(type"),
+        (tiny_classifier(type="ArcFaceClsHead"), "bare cosine"),
+        (cls("arcface/resnet50-arcface_8xb32_inshop.py"), "ranks images"),
+        (cls("resnet/resnet50_8xb32-mixup_in1k.py"), "type='LinearClsHead'"),
+        (cls("resnet/resnet50_8xb256-rsb-a1-600e_in1k.py"), "mode='original'"),
+        (tiny_classifier(loss={"type": "FocalLoss"}), "CrossEntropyLoss"),
+        (tiny_classifier(loss={"type": "AsymmetricLoss"}), "CrossEntropyLoss"),
+        (tiny_classifier(num_classes=None), "--method-options num_classes"),
+        (cls("mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py"), "number of classes.*val_data"),
+        (tiny_segmentor(type="MyHead", loss_decode=2 * [{"type": "CrossEntropyLoss"}]), "by hand"),
+        (
+            tiny_segmentor(
+                type="cals.EdgeHead",
+                loss_decode=[{"type": "CrossEntropyLoss"}, {"type": "OhemCrossEntropy"}],
+            ),
+            "EdgeHead with 2 cross entropies",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(cfg, message):
     with pytest.raises(ValueError, match=message) as caught:
         add_cals(cfg)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("cfg", "cure"),
+    [
+        (cls("resnet/resnet50_8xb32-mixup_in1k.py"), {"model.head.type": "LinearClsHead"}),
+        (cls("resnet/resnet50_8xb32-cutmix_in1k.py"), {"model.head.type": "LinearClsHead"}),
+        (
+            cls("resnet/resnet50_8xb256-rsb-a1-600e_in1k.py"),
+            {"model.head.loss.mode": "original", "model.head.loss.use_sigmoid": None},
+        ),
+        (tiny_classifier(loss={"type": "FocalLoss"}), {"model.head.loss.type": "CrossEntropyLoss"}),
+        (
+            tiny_segmentor(loss_decode={"type": "CrossEntropyLoss", "use_sigmoid": True}),
+            {"model.decode_head.loss_decode.use_sigmoid": False},
+        ),
+    ],
+)
+def test_the_cure_that_a_refusal_names_cures(cfg, cure):
+    with pytest.raises(ValueError):
+        add_cals(cfg)
+    cfg = Config(cfg.to_dict())
+    cfg.merge_from_dict(cure)
+    assert "CALSLoss" in str(add_cals(cfg).model)
+
+
+def test_the_cross_entropies_of_one_output_may_be_several():
+    losses = [{"type": "CrossEntropyLoss"}, {"type": "OhemCrossEntropy"}]
+    new = add_cals(tiny_segmentor(loss_decode=losses)).model.decode_head.loss_decode
+    assert [loss["type"] for loss in new] == ["CALSLoss", "OhemCrossEntropy"]
 
 
 def test_cals_twice_is_refused():
