@@ -1,4 +1,4 @@
-"""Checks of the arguments that several losses have."""
+"""Checks of arguments that several losses share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def check_not_negative(name: str, value: float) -> float:
-    """Return ``value`` as a float, or say what is wrong with it.
+    """Return ``value`` as a float if it is finite and not negative.
 
     Raises:
         ValueError: If it is negative or not finite.
@@ -37,14 +37,14 @@ def class_weight_tensor(class_weight: Sequence[float] | None) -> Tensor | None:
 
 
 def takes_settings_of(solver: type, *given: str) -> Callable[[type[T]], type[T]]:
-    """Let the signature of a class that takes ``**settings`` name the settings.
+    """List the settings in the signature of a class that takes ``**settings``.
 
     Args:
-        solver: The class whose arguments the settings are.
-        given: Its arguments that are given otherwise.
+        solver: The class that the settings are passed to.
+        given: Arguments of that class that are not settings.
 
     Returns:
-        Decorator of the class.
+        A class decorator.
     """
     extra = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -65,10 +65,10 @@ def takes_settings_of(solver: type, *given: str) -> Callable[[type[T]], type[T]]
 
 
 def check_settings(cls: type, settings: Mapping[str, Any]) -> None:
-    """Check that a class decorated by :func:`takes_settings_of` has settings of these names.
+    """Check that a class decorated with :func:`takes_settings_of` has all these settings.
 
     Raises:
-        TypeError: If there is no such argument.
+        TypeError: If it lacks one of them.
     """
     known = inspect.signature(cls).parameters
     for name in settings:
@@ -82,16 +82,16 @@ def check_settings(cls: type, settings: Mapping[str, Any]) -> None:
 def check_options(
     name: str, cls: type, options: Mapping[str, Any], given: Collection[str] = ()
 ) -> Mapping[str, Any]:
-    """Return the options of an argument that is a dict, if a class has them all.
+    """Return the options given as a dict, if a class accepts them all.
 
     Args:
-        name: The argument, for the message.
+        name: Name of the argument, for the message.
         cls: The class that the options are for.
-        options: Names and values.
-        given: Arguments of the class that are given otherwise.
+        options: The options by name.
+        given: Arguments of the class that are not options.
 
     Raises:
-        TypeError: If there is no such option.
+        TypeError: For an unknown option.
     """
     known = set(inspect.signature(cls).parameters) - set(given)
     unknown = sorted(set(options) - known)

@@ -1,4 +1,4 @@
-"""Losses that look at the labels around each pixel."""
+"""Losses that use the labels around each pixel."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["ImageLoss"]
 
 
 class ImageLoss(PerSampleLoss):
-    """A loss of images (N, K, H, W) with labels.
+    """A loss for images (N, K, H, W) with labels.
 
-    For pixel samplers (``reduction_override='none'``) the loss of a pixel is its cross entropy.
+    With pixel samplers (``reduction_override='none'``) the loss of a pixel is its cross entropy.
     """
 
     soft_targets = False
 
     def samples(self, call: LossCall) -> Samples:
-        """The pixels of a call, checked.
+        """Check and return the pixels of a call.
 
         Raises:
-            ValueError: If shapes or labels do not fit, or there are no images.
+            ValueError: If shapes or labels do not fit, or the logits are not those of images.
         """
         check_images(type(self).__name__, call.logits, "use another loss for a classifier")
         return super().samples(call)

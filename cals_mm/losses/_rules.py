@@ -1,4 +1,4 @@
-"""From the options of ``CALSLoss`` to the rule that moves its multipliers."""
+"""Build the rule that updates the multipliers of a ``CALSLoss``."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def build_rule(
     margin: float | Literal["auto"],
     settings: Mapping[str, Any],
 ) -> MarginRule:
-    """Rule of the multipliers.
+    """Build the rule for the multipliers.
 
     Args:
         rule: 'augmented_lagrangian', 'heuristic', or dict(type='heuristic', ...) with options of
             :class:`~cals_mm.core.HeuristicRule`.
         num_classes: K.
-        margin: Largest admissible logit distance, in logit units; 'auto':
+        margin: Largest admissible logit distance, in logit units; or 'auto' for an
             :class:`~cals_mm.core.AutoMargin`.
-        settings: Settings of :class:`~cals_mm.core.AugmentedLagrangian`, at their defaults for
-            other rules.
+        settings: Settings of :class:`~cals_mm.core.AugmentedLagrangian`; other rules accept only
+            their defaults.
 
     Raises:
-        TypeError: For options that a rule does not have.
-        ValueError: For an unknown rule, or a value out of its range.
+        TypeError: For options that the rule does not have.
+        ValueError: For an unknown rule or an invalid value.
     """
     if isinstance(margin, str) and margin != "auto":
         raise ValueError(f"margin must be a number of logit units or 'auto', got {margin!r}")

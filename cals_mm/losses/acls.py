@@ -23,24 +23,23 @@ class ACLSLoss(PerSampleLoss):
     .. math:: R = \lambda_1 \max(0, z_{\hat y} - m)^2
               + \frac{\lambda_2}{K - 1} \sum_{j \ne \hat y} \max(0, z_{\hat y} - z_j - m)^2
 
-    averaged over samples, with the predicted class :math:`\hat y`. The first part pulls the
-    largest logit itself under the margin; in the second the largest logit is a constant, so each
-    other logit is moved by its own term (see :func:`cals_mm.functional.acls_penalty`). Where paper
-    and released code may differ, this is the code's, but for ignored pixels: there they are
-    regularised too, here not.
+    averaged over samples, with the predicted class :math:`\hat y`. The first term pulls the largest
+    logit itself below the margin. In the second term the largest logit is treated as a constant, so
+    each other logit is moved by its own term only (see :func:`cals_mm.functional.acls_penalty`).
+    Where the paper leaves details open, this loss follows the released code, except that ignored
+    pixels are not regularised.
 
     Args:
-        margin: m in logit units: of the largest logit, and of the distances to it.
+        margin: Margin m in logit units, for the largest logit and for the distances to it.
         weight: Weight w of the regulariser.
         predicted_weight: Lambda 1, for the predicted class.
         others_weight: Lambda 2, for the other classes.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Park et al., ACLS: Adaptive and Conditional Label Smoothing for Network Calibration, ICCV

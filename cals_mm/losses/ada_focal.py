@@ -1,4 +1,4 @@
-"""Focal loss whose focus follows the calibration on the validation set."""
+"""Focal loss whose gamma follows the calibration on the validation set."""
 
 from __future__ import annotations
 
@@ -19,40 +19,39 @@ __all__ = ["AdaFocalLoss"]
 
 
 class FocusParts(NamedTuple):
-    """What a loss value is made of: detached scalars for logging."""
+    """Parts of a loss value: detached scalars for logging."""
 
     cross_entropy: Tensor
-    """Cross entropy, averaged over the samples that count."""
+    """Cross entropy, averaged over the valid samples."""
     gamma: Tensor
-    """Mean gamma of the samples that count."""
+    """Mean gamma of the valid samples."""
 
 
 @MODELS.register_module()
 class AdaFocalLoss(StatefulLoss, PerSampleLoss):
-    r"""Focal loss with one gamma for each bin of the confidence (AdaFocal).
+    r"""Focal loss with a separate gamma for each confidence bin (AdaFocal).
 
     .. math:: L = -(1 - p_y)^{\gamma} \log p_y \;\text{ for } \gamma > 0, \qquad
               L = -(1 + p_y)^{|\gamma|} \log p_y \;\text{ for } \gamma < 0
 
-    with the gamma of the bin that :math:`p_y`, the probability of the label, lies in. Gammas and
-    bins are buffers of ``self.focus`` (:class:`cals_mm.core.AdaptiveFocus`, which has the update);
-    ``CALSMultiplierHook`` updates them after every validation, from confidence and accuracy of
-    the predicted class.
+    where gamma belongs to the bin that contains :math:`p_y`, the probability of the label. Gammas
+    and bins are buffers of ``self.focus`` (:class:`cals_mm.core.AdaptiveFocus`, which describes the
+    update). ``CALSMultiplierHook`` updates them after every validation from the confidence and
+    accuracy of the predicted class.
 
     Args:
-        num_bins: Number of bins of equally many validation samples.
-        rate: How fast gamma follows the gap of confidence and accuracy.
+        num_bins: Number of bins, which hold equally many validation samples.
+        rate: How fast gamma follows the difference between confidence and accuracy.
         gamma_init: First gamma of each bin.
         gamma_min: Smallest gamma.
         gamma_max: Largest gamma.
-        threshold: Size of gamma at which focal and inverse focal loss change places.
+        threshold: Absolute value of gamma below which focal and inverse focal loss change places.
         loss_weight: Factor of the loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Ghosh, Schaaf and Gormley, AdaFocal: Calibration-aware Adaptive Focal Loss, NeurIPS 2022

@@ -23,44 +23,43 @@ __all__ = ["AvUCLoss"]
 
 
 class AvUParts(NamedTuple):
-    """What a loss value is made of: detached scalars for logging."""
+    """Parts of a loss value: detached scalars for logging."""
 
     cross_entropy: Tensor
-    """Cross entropy, averaged over the samples that count."""
+    """Cross entropy, averaged over the valid samples."""
     term: Tensor
-    """-log AvU, before its weight."""
+    """-log AvU, before weighting."""
 
 
 @MODELS.register_module()
 class AvUCLoss(StatefulLoss, PerSampleLoss):
     r"""Cross entropy plus accuracy versus uncertainty calibration, :math:`CE - w \log AvU`.
 
-    AvU is the softened share of the valid samples, or pixels, of the batch that are right and
-    certain or wrong and uncertain (:func:`cals_mm.functional.accuracy_versus_uncertainty`). A
-    sample is uncertain where the entropy of its prediction exceeds a threshold. That is a buffer
-    of ``self.uncertainty`` and follows the validation: ``CALSMultiplierHook`` puts it half-way
-    between the mean entropies of right and of wrong predictions
-    (:class:`~cals_mm.core.UncertaintyThreshold`). Or there is a list of thresholds, as in the form
-    for segmentation, whose terms are averaged; then nothing is learned.
+    AvU is the soft share of valid samples (or pixels) in the batch that are correct and certain, or
+    wrong and uncertain (:func:`cals_mm.functional.accuracy_versus_uncertainty`). A sample is
+    uncertain if the entropy of its prediction exceeds a threshold. The threshold is a buffer of
+    ``self.uncertainty``: after a validation, ``CALSMultiplierHook`` sets it half-way between the
+    mean entropies of correct and of wrong predictions
+    (:class:`~cals_mm.core.UncertaintyThreshold`). Alternatively, the terms of a fixed list of
+    thresholds are averaged, as in the work on segmentation; nothing is learned then.
 
-    The paper's loss is one of a Bayesian network, whose divergence is left out here. For pixel
-    samplers (``reduction_override='none'``) a sample's loss is its cross entropy, and sample
-    weights and ``avg_factor`` weigh that alone. Labels only.
+    The paper trains a Bayesian network; the divergence term of its loss is left out here. With
+    pixel samplers (``reduction_override='none'``) the loss of a sample is its cross entropy. Sample
+    weights and ``avg_factor`` affect only the cross entropy. Targets must be labels.
 
     Args:
         weight: Weight w.
         threshold: First threshold, in nats.
-        thresholds: Fixed thresholds in place of it, in nats: 0.05 to 0.40 in steps of 0.05 in the
+        thresholds: Fixed thresholds to use instead, in nats; 0.05 to 0.40 in steps of 0.05 in the
             work on segmentation.
-        num_validations: How many validations move the threshold, before it stays. The paper speaks
-            of the first ones; the number is ours.
+        num_validations: Number of validations that update the threshold before it is frozen. The
+            paper says only that it is learned at the beginning; the default is ours.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Krishnan and Tickoo, Improving Model Calibration with Accuracy versus Uncertainty
@@ -99,7 +98,7 @@ class AvUCLoss(StatefulLoss, PerSampleLoss):
         )
 
     def require_hook(self) -> None:
-        """Refuse a training run in which nothing moves the threshold, unless it is given."""
+        """Reject a training run in which nothing updates a threshold that is to be learned."""
         if self.thresholds is None:
             super().require_hook()
 
@@ -124,7 +123,7 @@ class AvUCLoss(StatefulLoss, PerSampleLoss):
             ).log()
             for threshold in thresholds
         ]
-        # A batch without a valid sample has no AvU, whose logarithm would be large.
+        # AvU is undefined for a batch without valid samples, and its logarithm would be large.
         term = torch.stack(terms).mean() if correct.numel() else confidence.sum()
         entropy = samples.mean(summaries.cross_entropy, weight, avg_factor)
         if self.training:

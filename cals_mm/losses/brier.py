@@ -15,13 +15,12 @@ __all__ = ["BrierLoss"]
 
 @MODELS.register_module()
 class BrierLoss(PerSampleLoss):
-    r"""Brier score, mean over samples of :math:`\sum_k (p_k - y_k)^2`.
+    r"""Brier score: the mean over samples of :math:`\sum_k (p_k - y_k)^2`.
 
     Args:
         loss_weight: Factor of the loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Reference:
         Brier, Verification of Forecasts Expressed in Terms of Probability, Monthly Weather Review

@@ -1,4 +1,4 @@
-"""CALS as a loss of mmsegmentation and mmpretrain."""
+"""CALS as a loss for mmsegmentation and mmpretrain."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ __all__ = ["CALSLoss"]
 @MODELS.register_module()
 @takes_settings_of(AugmentedLagrangian, "num_classes", "margin")
 class CALSLoss(StatefulLoss):
-    """Cross entropy, or a loss of the user's, plus the class-adaptive margin penalty.
+    """Cross entropy or another base loss, plus the class-adaptive margin penalty.
 
-    The multipliers are buffers of ``self.rule``, in checkpoints under ``lagrangian``, or
-    ``heuristic`` for that rule; ``CALSMultiplierHook`` updates them after every validation.
+    The multipliers are buffers of ``self.rule``, which checkpoints store as ``lagrangian``, or as
+    ``heuristic`` for that rule. ``CALSMultiplierHook`` updates them after every validation.
 
     Args:
         num_classes: K, the number of output channels.
-        margin: Largest admissible logit distance, in logit units; 'auto': it starts at 10 and finds
-            itself, see :class:`~cals_mm.core.AutoMargin`.
-        base_loss: Config of the loss that the penalty is added to, called as the framework would
-            call it. None: cross entropy, fused with the penalty.
+        margin: Largest admissible logit distance, in logit units; with 'auto' it starts at 10 and
+            is adjusted during training, see :class:`~cals_mm.core.AutoMargin`.
+        base_loss: Config of the loss that the penalty is added to; it is called as the framework
+            would call it. None means cross entropy, fused with the penalty.
         loss_weight: Factor of the whole loss.
         penalty_weight: Factor of the penalty.
-        class_reduction: 'mean' over classes, as the authors' code, where the pressure per class
-            falls as 1/K; or 'sum', K times stronger.
+        class_reduction: 'mean' over classes, as in the authors' code, where the pressure on each
+            class falls as 1/K; or 'sum', which is K times stronger.
         class_weight: K weights of the cross entropy.
-        label_smoothing: Fraction in [0, 1] for the cross entropy.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None:
-            constrain ignored pixels too, as the authors' code does; the cross entropy still
-            leaves out what the head ignores.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        label_smoothing: Label smoothing of the cross entropy, a fraction in [0, 1].
+        ignore_index: Label to ignore, unless the head passes its own. None also constrains ignored
+            pixels, as the authors' code does; the cross entropy still ignores what the head
+            ignores.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
         rule: 'augmented_lagrangian', or 'heuristic' (CALS-HR), for which ``settings`` are refused;
             ``dict(type='heuristic', ...)`` takes options of
             :class:`~cals_mm.core.HeuristicRule`.
@@ -55,8 +55,8 @@ class CALSLoss(StatefulLoss):
             :class:`~cals_mm.core.AugmentedLagrangian`.
 
     Raises:
-        ValueError: For an argument out of its range.
-        TypeError: For an unknown argument, or an option that the rule does not have.
+        ValueError: For an invalid argument.
+        TypeError: For an unknown argument or an option that the rule does not have.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088).
@@ -113,12 +113,12 @@ class CALSLoss(StatefulLoss):
 
     @property
     def rule(self) -> MarginRule:
-        """What holds the multipliers and moves them: the state."""
+        """The rule that holds and updates the multipliers."""
         return cast(MarginRule, self.state)
 
     @property
     def takes_extra(self) -> bool:
-        """Whether there is a base loss, which further arguments are for."""
+        """Whether there is a base loss, which receives further arguments."""
         return self.base_loss is not None
 
     def mean_loss(self, call: LossCall) -> Tensor:
@@ -137,9 +137,9 @@ class CALSLoss(StatefulLoss):
 
     @property
     def resizes(self) -> bool:
-        """Whether :meth:`resized` is the loss as it is configured.
+        """Whether :meth:`resized` computes the loss as configured.
 
-        Not with a base loss that is no plain cross entropy, and not where ignored pixels are
+        It does not if the base loss is anything but plain cross entropy, or if ignored pixels are
         constrained too.
         """
         base: Any = self.base_loss
@@ -147,7 +147,7 @@ class CALSLoss(StatefulLoss):
         return plain and self.ignore_index is not None
 
     def resized(self, call: ResizedCall) -> tuple[Tensor, Tensor]:
-        """Loss () of logits that are resized to the labels, and accuracy ()."""
+        """Loss () of the logits resized to the labels, and accuracy ()."""
         self.require_hook()
         base: Any = self.base_loss
         scale = 1.0 if base is None else float(base.loss_weight)
@@ -163,7 +163,7 @@ class CALSLoss(StatefulLoss):
             self.rule.margin,
             kind=self.rule.penalty_kind,
             class_reduction=self.class_reduction,
-            # The base loss weighs the cross entropy alone.
+            # The weight of the base loss applies to the cross entropy only.
             penalty_weight=self.penalty_weight / scale,
             **options,
         )
@@ -173,7 +173,7 @@ class CALSLoss(StatefulLoss):
         return self.loss_weight * scale * loss, accuracy
 
     def each_loss(self, call: LossCall) -> Tensor:
-        """Base loss or cross entropy of each sample, without penalty."""
+        """Base loss or cross entropy of each sample, without the penalty."""
         if self.base_loss is not None:
             given = {k: v for k, v in call.given.items() if k not in ("weight", "avg_factor")}
             each: Tensor = self.base_loss(
@@ -209,7 +209,7 @@ class CALSLoss(StatefulLoss):
         return loss
 
     def _add_penalty(self, base: Tensor, call: LossCall) -> tuple[Tensor, LossParts]:
-        # Without an ignored label of its own, every pixel is constrained, whatever its label.
+        # With ``ignore_index=None`` every pixel is constrained, whatever its label.
         ignored = None if self.ignore_index is None else call.ignore_index
         soft = call.target.is_floating_point()
         penalty, violated = penalty_and_share(

@@ -21,52 +21,52 @@ __all__ = ["CRaCLoss"]
 
 
 class RegionParts(NamedTuple):
-    """What a loss value is made of: detached scalars for logging."""
+    """Parts of a loss value: detached scalars for logging."""
 
     cross_entropy: Tensor
     """Cross entropy, averaged."""
     penalty: Tensor
-    """Penalty of both regions, averaged, times its weight."""
+    """Penalty of both regions, averaged and weighted."""
 
 
 @MODELS.register_module()
 @takes_settings_of(AugmentedLagrangian, "num_classes", "margin", "penalty", "rho_init")
 class CRaCLoss(StatefulLoss, ImageLoss):
-    r"""Cross entropy plus constraints on logits by the labels around each pixel (CRaC).
+    r"""Cross entropy plus constraints of the logits by the labels around each pixel (CRaC).
 
     .. math:: L = CE + \frac{w}{2 K N} \sum_i \sum_k
               \lambda_{r(i)k} h_{ik} + \tfrac12 \rho_{r(i)k} h_{ik}^2, \qquad
               h_{ik} = |s_{r(i)} \tau_{ik} - z_{ik}|
 
-    over the N valid pixels. :math:`\tau_{ik}` is the share of label k in the 3 x 3 window of pixel
-    i, its own included; the region r(i) is the boundary where that window holds several labels,
-    and the interior where it holds one; s is the margin in the interior and 1 at the boundary.
-    The constraint is one of the logits themselves, so a constant added to all of them counts.
+    over the N valid pixels. :math:`\tau_{ik}` is the share of label k in the 3 x 3 window around
+    pixel i, including i itself. The region r(i) is the boundary if that window holds several
+    labels, and the interior otherwise; s is the margin in the interior and 1 at the boundary. The
+    logits themselves are constrained, so adding a constant to all of them changes the loss.
 
-    Multipliers and rho of each region and class are buffers of ``self.lagrangian``;
-    ``CALSMultiplierHook`` updates them after every validation, from the regions of the validation
-    labels (:class:`~cals_mm.core.RegionLagrangian` has the update).
+    Multipliers and rho of each region and class are buffers of ``self.lagrangian``.
+    ``CALSMultiplierHook`` updates them after every validation from the regions of the validation
+    labels; :class:`~cals_mm.core.RegionLagrangian` describes the update.
 
-    Where paper and released code may differ, this is the code's, with two exceptions. There,
-    pixels outside of the image have class 0 (``padding='zeros'``), and the test for a boundary
-    misses windows of classes 0 and 3 by rounding. Here, what lies outside or is void belongs to
-    nothing, shares are of the labelled pixels of a window, and labels are compared exactly.
+    Where the paper leaves details open, this loss follows the released code, with two exceptions.
+    The code gives pixels outside the image class 0 (``padding='zeros'``), and rounding lets its
+    boundary test miss windows of classes 0 and 3. By default, pixels outside the image and void
+    pixels belong to no class, shares are taken over the labelled pixels of a window, and labels are
+    compared exactly.
 
     Args:
         num_classes: K, the number of output channels.
-        margin: Logit that the label has in the interior, in logit units.
-        rho_init: First and smallest rho.
-        padding: 'labelled' or 'zeros'.
+        margin: Target logit of the label in the interior, in logit units.
+        rho_init: Initial and smallest rho.
+        padding: 'labelled' or 'zeros', as described above.
         penalty_weight: Factor w of the penalty.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            pixel counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
         settings: ``lambda_min``, ``rho_max``, ``rho_interval`` and further arguments of
             :class:`~cals_mm.core.AugmentedLagrangian`.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
         TypeError: For an unknown argument.
 
     Reference:

@@ -17,23 +17,22 @@ __all__ = ["EntropyPenaltyLoss"]
 
 @MODELS.register_module()
 class EntropyPenaltyLoss(PerSampleLoss):
-    r"""Explicit confidence penalty (ECP), mean of :math:`CE(z, y) - w H(p)`.
+    r"""Explicit confidence penalty (ECP): the mean of :math:`CE(z, y) - w H(p)`.
 
     The entropy is a sum over classes, as in the paper. The weight 0.1 in the tables of the MbLS and
-    CALS papers is one of the mean over classes, a K-th of it: ``class_reduction='mean'``.
+    CALS papers applies to the mean over classes instead, which ``class_reduction='mean'`` selects.
 
-    The value may be negative. A ``loss_name`` of its own keeps it apart in the log.
+    The loss may be negative. Give it a ``loss_name`` of its own to tell it apart in the log.
 
     Args:
         weight: Weight w of the entropy, per nat.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
         class_reduction: 'sum' of :math:`-p_k \log p_k` over classes, or 'mean'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Pereyra et al., Regularizing Neural Networks by Penalizing Confident Output Distributions,

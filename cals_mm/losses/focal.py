@@ -18,19 +18,18 @@ __all__ = ["FLSDLoss", "SoftmaxFocalLoss"]
 
 @MODELS.register_module()
 class SoftmaxFocalLoss(PerSampleLoss):
-    r"""Focal loss of a softmax over classes, mean of :math:`-(1 - p_y)^\gamma \log p_y`.
+    r"""Focal loss of a softmax over classes: the mean of :math:`-(1 - p_y)^\gamma \log p_y`.
 
-    The frameworks' own ``FocalLoss`` is one of sigmoids. Labels only.
+    The frameworks' own ``FocalLoss`` is based on sigmoids. Targets must be labels.
 
     Args:
         gamma: Focus >= 0; 0 is cross entropy.
         loss_weight: Factor of the loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, Equation 4; for calibration
@@ -63,20 +62,20 @@ class SoftmaxFocalLoss(PerSampleLoss):
 class FLSDLoss(PerSampleLoss):
     r"""Focal loss with a sample-dependent gamma; the default is FLSD-53.
 
-    Gamma depends on the probability of the label, and is a constant of the step: ``gammas[i]``
-    below ``thresholds[i]``, and ``gamma`` from the last threshold on. Labels only.
+    Gamma depends on the probability of the label, through which no gradient flows: it is
+    ``gammas[i]`` below ``thresholds[i]``, and ``gamma`` from the last threshold on. Targets must be
+    labels.
 
     Args:
-        gamma: Of the samples that lie below no threshold.
+        gamma: Gamma of the samples that lie below no threshold.
         thresholds: Ascending fractions in [0, 1].
         gammas: One for each threshold.
         loss_weight: Factor of the loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Mukhoti et al., Calibrating Deep Neural Networks using Focal Loss, NeurIPS 2020

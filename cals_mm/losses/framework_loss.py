@@ -11,7 +11,7 @@ __all__ = ["FrameworkLoss", "LossCall", "ResizedCall"]
 
 
 class LossCall(NamedTuple):
-    """What a head hands to a loss."""
+    """What a head passes to a loss."""
 
     logits: Tensor
     """(N, K) or (N, K, H, W) floating."""
@@ -22,13 +22,13 @@ class LossCall(NamedTuple):
     avg_factor: float | Tensor | None
     """Divisor of the sum over samples, instead of the number of samples that count."""
     ignore_index: int | None
-    """Label that counts for nothing: the head's, else the constructor's. None: all count."""
+    """Label to ignore: the head's, else the constructor's. None ignores no label."""
     given: Mapping[str, Any]
-    """Keyword arguments as the head gave them, for a loss inside of this one."""
+    """Keyword arguments as the head passed them, for a wrapped loss."""
 
 
 class ResizedCall(NamedTuple):
-    """What a segmentation head could hand to a loss before it resizes its logits."""
+    """What a segmentation head can pass to a loss before it resizes its logits."""
 
     logits: Tensor
     """(N, K, h, w) floating."""
@@ -37,20 +37,20 @@ class ResizedCall(NamedTuple):
     align_corners: bool
     """As for ``torch.nn.functional.interpolate``."""
     ignore_index: int
-    """The head's label that counts for nothing."""
+    """The label that the head ignores."""
 
 
 class FrameworkLoss(nn.Module):
-    """A loss as mmsegmentation and mmpretrain call it.
+    """Base class of losses that mmsegmentation and mmpretrain can call.
 
-    A subclass gives :meth:`mean_loss`, and :meth:`each_loss` where single samples have a loss.
-    Where it can do without resized logits, it also gives :attr:`resizes` and :meth:`resized`.
+    A subclass implements :meth:`mean_loss`, and :meth:`each_loss` if the loss is defined for single
+    samples. If it can be computed without resized logits, it also implements :attr:`resizes` and
+    :meth:`resized`.
 
     Args:
         loss_weight: Factor of the loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class FrameworkLoss(nn.Module):
         ignore_index: int | None = None,
         **extra: Any,
     ) -> Tensor:
-        """Loss of a batch, by the calling conventions of both frameworks.
+        """Compute the loss of a batch, by the calling conventions of both frameworks.
 
         Args:
             logits: (N, K) or (N, K, H, W) floating.
@@ -82,15 +82,15 @@ class FrameworkLoss(nn.Module):
                 logits' shape where the loss is defined for them.
             weight: Weights of the samples, of the labels' shape.
             avg_factor: Divisor of the sum over samples, instead of the number of valid ones. With
-                class weights, the number of all samples stands for the weighted mean.
-            reduction_override: 'mean' or None; 'none' gives the loss of each sample, by which
-                pixel samplers choose the hard ones.
+                class weights, the number of all samples selects the weighted mean.
+            reduction_override: 'mean' or None for a scalar; 'none' for the loss of each sample,
+                which pixel samplers need to select hard pixels.
             ignore_index: The head's ignored label, in place of the constructor's.
-            extra: For a loss that holds another one, arguments of that one; else an error.
+            extra: Arguments of a wrapped loss; an error if there is none.
 
         Returns:
-            Scalar, 0 with a zero gradient where no sample is valid; or with 'none' of the labels'
-            shape, 0 where a sample is not valid.
+            Scalar, 0 with a zero gradient if no sample is valid. With 'none', a tensor of the
+            labels' shape, 0 where a sample is not valid.
 
         Raises:
             ValueError: If shapes or labels do not fit, naming the value and the cure.
@@ -118,9 +118,9 @@ class FrameworkLoss(nn.Module):
         return loss if self.loss_weight == 1 else self.loss_weight * loss
 
     def _asks_for_the_mean(self, avg_factor: float | Tensor | None, logits: Tensor) -> bool:
-        """Whether a divisor is but the number of samples, where a weighted mean has another.
+        """Whether a divisor is just the number of samples and stands for a weighted mean.
 
-        mmpretrain's heads always pass it.
+        mmpretrain's heads always pass the number of samples.
         """
         if getattr(self, "class_weight", None) is None or not isinstance(avg_factor, (int, float)):
             return False
@@ -128,7 +128,7 @@ class FrameworkLoss(nn.Module):
 
     @property
     def takes_extra(self) -> bool:
-        """Whether there is a loss inside, which further arguments are for."""
+        """Whether there is a wrapped loss, which receives further arguments."""
         return False
 
     def mean_loss(self, call: LossCall) -> Tensor:
@@ -144,9 +144,9 @@ class FrameworkLoss(nn.Module):
 
     @property
     def resizes(self) -> bool:
-        """Whether :meth:`resized` computes the loss as it is configured."""
+        """Whether :meth:`resized` computes the loss as configured."""
         return False
 
     def resized(self, call: ResizedCall) -> tuple[Tensor, Tensor]:
-        """Loss () of logits that are resized to the labels, and their accuracy () in [0, 1]."""
+        """Loss () of the logits resized to the labels, and their accuracy () in [0, 1]."""
         raise NotImplementedError

@@ -16,25 +16,23 @@ __all__ = ["MbLSLoss"]
 
 @MODELS.register_module()
 class MbLSLoss(SmoothedCrossEntropyLoss):
-    r"""Margin-based label smoothing: cross entropy, and one weight for all margin constraints.
+    r"""Margin-based label smoothing: cross entropy plus equally weighted margin constraints.
 
     .. math:: L = CE(z, y) + \frac{w}{K} \sum_k \max(0, \max_j z_j - z_k - m)
 
-    It is what ``CALSLoss(penalty='relu')`` is before any dual step with multipliers
-    :math:`w \cdot m`.
+    It equals ``CALSLoss(penalty='relu')`` with fixed multipliers :math:`w \cdot m`.
 
     Args:
-        margin: Largest logit distance m that is not punished, in logit units.
+        margin: Largest logit distance m that is not penalised, in logit units.
         weight: Weight w of the penalty.
-        label_smoothing: Fraction in [0, 1] for the cross entropy.
+        label_smoothing: Label smoothing of the cross entropy, a fraction in [0, 1].
         class_weight: K weights of the cross entropy.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Liu et al., The Devil is in the Margin: Margin-based Label Smoothing for Network

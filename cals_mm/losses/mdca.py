@@ -1,4 +1,4 @@
-"""Multi-class difference of confidence and accuracy."""
+"""Multi-class difference in confidence and accuracy."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ __all__ = ["MDCALoss"]
 
 @MODELS.register_module()
 class MDCALoss(PerSampleLoss):
-    r"""Cross entropy plus the difference of confidence and frequency of the classes in a batch.
+    r"""Cross entropy plus the difference between confidence and frequency of each class (MDCA).
 
     .. math:: L = CE + \frac{w}{K} \sum_k \Big|\frac1N \sum_i p_{ik} - \frac1N \sum_i [y_i = k]\Big|
 
-    over the N valid samples, or pixels, of the batch. For pixel samplers
-    (``reduction_override='none'``) a sample's loss is its cross entropy, and sample weights and
-    ``avg_factor`` weigh that alone. Labels only.
+    over the N valid samples (or pixels) of the batch. With pixel samplers
+    (``reduction_override='none'``) the loss of a sample is its cross entropy. Sample weights and
+    ``avg_factor`` affect only the cross entropy. Targets must be labels.
 
     Args:
         weight: Weight w of the difference.
-        gamma: Focus of a focal loss in place of the cross entropy, which is 0.
+        gamma: Gamma of the focal loss that takes the place of the cross entropy; 0 is cross
+            entropy.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Hebbalaguppe et al., A Stitch in Time Saves Nine: A Train-Time Regularizing Loss for

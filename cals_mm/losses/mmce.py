@@ -28,33 +28,32 @@ class MMCELoss(PerSampleLoss):
 
     .. math:: M = \frac{1}{N^2} \sum_{i,j} (c_i - r_i) (c_j - r_j) e^{-|r_i - r_j| / 0.4}
 
-    over the N valid samples, or pixels, with the largest probability r and the correctness c of
-    each (see :func:`cals_mm.functional.maximum_mean_calibration_error`). All pixels of a batch
-    take part, in O(N log N).
+    over the N valid samples (or pixels), where r is the largest probability of a sample and c its
+    correctness (see :func:`cals_mm.functional.maximum_mean_calibration_error`). It is computed over
+    all pixels of a batch in O(N log N).
 
-    Three forms are called MMCE. M itself, 'squared', with weight 1, is what the tables of the
-    MbLS and CALS papers call so. The paper of MMCE adds the root of M. 'weighted', in which right
-    and wrong samples have means of their own, is the form that weight 2 belongs to (Mukhoti et
-    al.), but their released code divides by the sizes of the two groups twice, so that their 2 is
-    weaker than a 2 here, by about half the number of samples.
+    Three forms are called MMCE. The tables of the MbLS and CALS papers use M itself ('squared')
+    with weight 1. The MMCE paper adds the square root of M ('root'). Mukhoti et al. use a form with
+    separate means over correct and wrong samples ('weighted') with weight 2; since their released
+    code divides by the sizes of the two groups twice, their 2 is weaker than a 2 here by a factor
+    of about half the number of samples.
 
-    For pixel samplers (``reduction_override='none'``) a sample's loss is its cross entropy. Sample
-    weights and ``avg_factor`` weigh the cross entropy alone.
+    With pixel samplers (``reduction_override='none'``) the loss of a sample is its cross entropy.
+    Sample weights and ``avg_factor`` affect only the cross entropy.
 
     Args:
         weight: Weight w.
         form: 'squared', 'root' or 'weighted'.
         kernel_width: Width of the Laplacian kernel, at least 0.01.
-        num_samples: Estimate the error from so many of the valid samples, drawn anew from torch's
-            random numbers at every step. None: all.
+        num_samples: Number of valid samples to estimate the error from, drawn anew at every step
+            with torch's random numbers. None uses all.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
-        weighted: True is another name of ``form='weighted'``.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
+        weighted: True is the same as ``form='weighted'``.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Kumar, Sarawagi and Jain, Trainable Calibration Measures for Neural Networks from Kernel

@@ -25,28 +25,27 @@ class NACLLoss(ImageLoss):
 
     .. math:: L = CE + \frac{w}{K N} \sum_i \sum_k |\tau_{ik} - z_{ik}|
 
-    over the N valid pixels, or with the squared distance. :math:`\tau_{ik}` is the share of label k
-    in the 3 x 3 window of pixel i, its own included ('mean'), or the soft label of
-    :class:`SVLSLoss` with sigma 1 ('gaussian'). It is compared with the logits themselves, so a
-    constant added to all of them counts.
+    over the N valid pixels, or the same with the squared distance. :math:`\tau_{ik}` is the share
+    of label k in the 3 x 3 window around pixel i, including i itself ('mean'), or the soft label of
+    :class:`SVLSLoss` with sigma 1 ('gaussian'). It is compared with the logits themselves, so
+    adding a constant to all of them changes the loss.
 
-    What lies outside of the image, or is void, belongs to nothing: shares are of the labelled
-    pixels of a window. ``padding='zeros'`` is the authors' code: outside of the image lie pixels of
-    class 0 for 'mean', and copies of the nearest pixel for 'gaussian'. MONAI's ``NACLLoss`` counts
-    pixels outside of the image for no class but still divides by 9.
+    By default, pixels outside the image and void pixels belong to no class: shares are taken over
+    the labelled pixels of a window. ``padding='zeros'`` follows the authors' code, where pixels
+    outside the image have class 0 for 'mean' and copy the nearest pixel for 'gaussian'. MONAI's
+    ``NACLLoss`` gives pixels outside the image no class but still divides by 9.
 
     Args:
         weight: Weight w of the distance.
-        distance: 'l1' or 'l2', the square.
+        distance: 'l1', or 'l2' for the squared distance.
         prior: 'mean' or 'gaussian'.
         padding: 'labelled' or 'zeros'.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            pixel counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Murugesan et al., Neighbor-Aware Calibration of Segmentation Networks with Penalty-Based

@@ -21,25 +21,24 @@ class PairwiseConstraintLoss(PerSampleLoss):
 
     .. math:: L = CE + w_d BDC + w_e BEC
 
-    The discrimination constraints BDC let the label's class win against each other class; the
-    exclusion constraints BEC push the posteriors of two other classes, taken by themselves, to
-    1/2 each. Both are means over the pairs of a sample, then over samples; see
-    :mod:`cals_mm.functional.pairwise`, which visits the pairs without storing them.
+    The discrimination constraints (BDC) make the label's class win against every other class. The
+    exclusion constraints (BEC) push the posteriors of any two other classes, normalised over the
+    pair, to 1/2 each. Both are averaged over the pairs of a sample, then over samples.
+    :mod:`cals_mm.functional.pairwise` computes them without storing the pairs.
 
     Args:
         discrimination_weight: Weight of BDC.
         exclusion_weight: Weight of BEC.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
-        Cheng and Vasconcelos, Calibrating Deep Neural Networks by Pairwise Constraints, CVPR
-        2022; the weights are those it is compared with in Liu et al., CVPR 2023.
+        Cheng and Vasconcelos, Calibrating Deep Neural Networks by Pairwise Constraints, CVPR 2022;
+        the default weights are those of the comparison in Liu et al., CVPR 2023.
 
     Example:
         >>> import torch
@@ -65,7 +64,7 @@ class PairwiseConstraintLoss(PerSampleLoss):
         self.exclusion_weight = check_not_negative("exclusion_weight", exclusion_weight)
 
     def sample_loss(self, samples: Samples) -> Tensor:
-        """Cross entropy and both kinds of constraints of each sample."""
+        """Cross entropy and both terms of each sample."""
         logits, target = samples.logits, samples.target
         loss = F.cross_entropy(logits, target, reduction="none")
         loss = loss + self.discrimination_weight * binary_discrimination(logits, target)

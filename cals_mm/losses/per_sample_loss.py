@@ -13,23 +13,23 @@ __all__ = ["PerSampleLoss"]
 
 
 class PerSampleLoss(FrameworkLoss):
-    """A loss made of one value a sample, perhaps with terms that look at the whole batch.
+    """A mean of values per sample, optionally with terms of the whole batch.
 
-    A subclass gives :meth:`sample_loss`, and overrides :meth:`batch_loss` for such terms. It
-    computes in float32 whatever autocast says.
+    A subclass implements :meth:`sample_loss`, and overrides :meth:`batch_loss` to add such terms.
+    Arithmetic is in float32, also under autocast.
     """
 
     soft_targets = True
     """Whether the loss is defined for class probabilities as target (mixup, distillation)."""
 
     def sample_loss(self, samples: Samples) -> Tensor:
-        """Loss of each sample, (N, ...); of no matter what where a sample is not valid."""
+        """Loss of each sample, (N, ...); values of samples that are not valid are not used."""
         raise NotImplementedError
 
     def batch_loss(
         self, samples: Samples, weight: Tensor | None, avg_factor: float | Tensor | None
     ) -> Tensor:
-        """Scalar loss: the mean of :meth:`sample_loss` over the samples that count."""
+        """Scalar loss: the mean of :meth:`sample_loss` over the valid samples."""
         return samples.mean(self.sample_loss(samples), weight, avg_factor)
 
     def mean_loss(self, call: LossCall) -> Tensor:
@@ -44,10 +44,11 @@ class PerSampleLoss(FrameworkLoss):
             return samples.keep(self.sample_loss(samples), call.weight)
 
     def samples(self, call: LossCall) -> Samples:
-        """The samples of a call, checked.
+        """Check and return the samples of a call.
 
         Raises:
-            ValueError: If shapes or labels do not fit, or the loss is for labels alone.
+            ValueError: If shapes or labels do not fit, or if the loss requires labels and gets
+                probabilities.
         """
         samples = as_samples(call.logits, call.target, call.ignore_index)
         if samples.soft and not self.soft_targets:

@@ -1,4 +1,4 @@
-"""Losses of logits that are resized to the labels, by losses that can do without resized logits."""
+"""Compute losses of resized logits without resizing them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["can_resize", "parts_of", "resized_loss"]
 
 
 def can_resize(loss: nn.Module) -> bool:
-    """Whether :func:`resized_loss` knows a loss: one of ours, or mmsegmentation's softmax one."""
+    """Whether :func:`resized_loss` supports a loss."""
     return (isinstance(loss, FrameworkLoss) and loss.resizes) or is_softmax_entropy(loss)
 
 
 def resized_loss(loss: Any, call: ResizedCall) -> tuple[Tensor, Tensor]:
-    """Loss of logits before resizing.
+    """Compute the loss that the logits would have after resizing.
 
     Args:
-        loss: One of which :func:`can_resize` holds.
+        loss: A loss for which :func:`can_resize` is true.
         call: Logits and labels.
 
     Returns:
-        What the loss is of the resized logits, and the share of valid pixels whose label has the
-        largest of them, in [0, 1].
+        The loss of the resized logits, and their accuracy in [0, 1]: the share of valid pixels
+        whose label has the largest logit.
     """
     if isinstance(loss, FrameworkLoss):
         return loss.resized(call)
-    # No penalty: the constraints have multiplier 0.
+    # Zero multipliers switch the penalty off.
     zeros = call.logits.new_zeros(call.logits.shape[1])
     options = entropy_arguments(loss, call.logits, call.target)
     value, parts = parts_of(call, zeros, zeros + 1, 1.0, kind="relu", **options)
@@ -43,7 +43,7 @@ def resized_loss(loss: Any, call: ResizedCall) -> tuple[Tensor, Tensor]:
 def parts_of(
     call: ResizedCall, multipliers: Tensor, rho: Tensor, margin: float, **options: Any
 ) -> tuple[Tensor, UpsampledLossParts]:
-    """:func:`~cals_mm.functional.upsampled_cals_loss` of a call, with its parts."""
+    """Call :func:`~cals_mm.functional.upsampled_cals_loss`, and return its parts too."""
     loss = upsampled_cals_loss(
         call.logits,
         call.target,

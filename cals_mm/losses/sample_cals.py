@@ -1,4 +1,4 @@
-"""CALS with multipliers for each training sample and class."""
+"""CALS with a multiplier for each training sample and class."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ __all__ = ["SampleCALSLoss"]
 @MODELS.register_module()
 @takes_settings_of(AugmentedLagrangian, "num_classes", "margin")
 class SampleCALSLoss(StatefulLoss, PerSampleLoss):
-    r"""Cross entropy plus the margin penalty with multipliers of each sample, for classification.
+    r"""Cross entropy plus the margin penalty with multipliers per sample, for classification.
 
     .. math:: L = \frac{1}{|V|} \sum_{i \in V} CE(z_i, y_i)
               + \frac{w}{|V| K} \sum_{i \in V}\sum_k P(h_k(z_i); \lambda_{ik}, \rho_k)
 
-    An ablation of CALS: the constraint of each training sample and class has a multiplier of its
-    own, which is learned from that sample and not from the validation. Multipliers are buffers of
-    ``self.lagrangian``, an N x K table (see :class:`~cals_mm.core.SampleMultipliers` for its
-    memory). ``SampleMultiplierHook`` tells the loss which samples a batch holds, and updates the
-    multipliers after every epoch. Without the hook, call :meth:`start_batch` before each step.
+    This is an ablation of CALS: each training sample and class has its own multiplier, learned from
+    that sample rather than from validation data. The multipliers are an N x K buffer of
+    ``self.lagrangian`` (see :class:`~cals_mm.core.SampleMultipliers` for the memory it takes).
+    ``SampleMultiplierHook`` tells the loss which samples a batch holds, and updates the multipliers
+    after every epoch. Without the hook, call :meth:`start_batch` before each step.
 
-    Rho of each class is ours: the authors' code has one number for all.
+    A separate rho for each class is our choice: the authors' code has one for all.
 
-    In evaluation mode samples have the means of the multipliers of their classes.
+    In evaluation mode, the multipliers are averaged over samples.
 
     Args:
         num_classes: K, the number of output channels.
@@ -47,14 +47,13 @@ class SampleCALSLoss(StatefulLoss, PerSampleLoss):
         penalty_weight: Factor w of the penalty.
         class_reduction: 'mean' over classes, as above, or 'sum', K times stronger.
         loss_weight: Factor of the whole loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
         settings: ``penalty``, ``lambda_min`` and further arguments of
-            :class:`~cals_mm.core.AugmentedLagrangian`; its intervals count epochs here.
+            :class:`~cals_mm.core.AugmentedLagrangian`; intervals count epochs here.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
         TypeError: For an unknown argument.
 
     Reference:
@@ -99,15 +98,16 @@ class SampleCALSLoss(StatefulLoss, PerSampleLoss):
         statistics: SampleStatistics | None = None,
         counts: Sequence[bool] | None = None,
     ) -> None:
-        """Say which samples the next batch holds.
+        """Set which samples the next batch holds.
 
         Args:
-            index: Numbers of the samples in the training set, (B,), from 0.
-            statistics: What notes their violations; None: nothing is learned from them.
-            counts: Whether each sample is noted, (B,); not a sampler's repetitions. None: all.
+            index: Indices of the samples in the training set, (B,).
+            statistics: Records the violations of the samples. None records nothing.
+            counts: Whether to record each sample, (B,); false for a sampler's repetitions. None
+                records all.
 
         Raises:
-            ValueError: If a number is out of range.
+            ValueError: If an index is out of range.
         """
         index = torch.as_tensor(index, dtype=torch.int64)
         size = self.lagrangian.num_samples

@@ -23,7 +23,7 @@ __all__ = ["SmoothedCrossEntropyLoss"]
 
 @MODELS.register_module()
 class SmoothedCrossEntropyLoss(FrameworkLoss):
-    r"""Cross entropy with label smoothing; with ``label_smoothing=0`` plain cross entropy.
+    r"""Cross entropy with label smoothing; plain cross entropy for ``label_smoothing=0``.
 
     .. math:: L = -\sum_k \left((1 - \alpha) y_k + \alpha / K\right) \log p_k
 
@@ -32,16 +32,15 @@ class SmoothedCrossEntropyLoss(FrameworkLoss):
         class_weight: K weights of the cross entropy; the mean divides by their sum over the
             targets, as in ``torch.nn.functional.cross_entropy``.
         loss_weight: Factor of the loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016,
-        Section 7; alpha = 0.05 is the setting it is compared with in Liu et al., CVPR 2023.
+        Section 7; alpha = 0.05 in the comparison of Liu et al., CVPR 2023.
 
     Example:
         >>> import torch
@@ -87,11 +86,11 @@ class SmoothedCrossEntropyLoss(FrameworkLoss):
 
     @property
     def resizes(self) -> bool:
-        """Whether :meth:`resized` is the loss as it is configured: always."""
+        """Whether :meth:`resized` computes the loss as configured: always."""
         return True
 
     def resized(self, call: ResizedCall) -> tuple[Tensor, Tensor]:
-        """Loss () of logits that are resized to the labels, and accuracy ()."""
+        """Loss () of the logits resized to the labels, and accuracy ()."""
         self._check_class_weight(call.logits)
         loss, parts = parts_of(
             call,
@@ -127,7 +126,7 @@ class SmoothedCrossEntropyLoss(FrameworkLoss):
             )
 
     def _multipliers_and_rho(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Those with which the 'relu' penalty is weight * max(0, d - m)."""
+        """Values for which the 'relu' penalty equals weight * max(0, d - m)."""
         dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
         ones = torch.ones(logits.shape[1], dtype=dtype, device=logits.device)
         return ones * (self.penalty_weight * self.margin), ones

@@ -1,4 +1,4 @@
-"""Losses with state that moves after every validation."""
+"""Losses with state that a hook updates during training."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ __all__ = ["StatefulLoss"]
 
 
 class StatefulLoss(FrameworkLoss):
-    """A loss that holds a :class:`~cals_mm.core.LearnedState`, which a hook moves.
+    """A loss that holds a :class:`~cals_mm.core.LearnedState`, which a hook updates.
 
-    In the order of bases it comes before the one that computes the loss, such as
-    :class:`PerSampleLoss`.
+    List it before the base class that computes the loss, such as :class:`PerSampleLoss`.
 
     Args:
-        state: What the loss learns, beside the network.
+        state: The state that the hook updates.
         key: Name of the state in checkpoints.
         loss_weight: Factor of the loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            sample counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
     """
 
     driven_by = "CALSMultiplierHook"
-    """The hook that moves the state; no other may."""
+    """Name of the hook that updates the state; other hooks refuse this loss."""
 
     def __init__(
         self,
@@ -44,14 +42,14 @@ class StatefulLoss(FrameworkLoss):
         self.add_module(key, state)
         self._key = key
         self.updated_by_hook = False
-        """Set by the hook; a runner that trains without it is refused."""
+        """Set by the hook; training without the hook is an error."""
         self.last_parts: NamedTuple | None = None
         """Detached scalars of the last training loss, for the log."""
         self._first_iteration: int | None = None
 
     @property
     def state(self) -> LearnedState:
-        """What moves after a validation: a module of :mod:`cals_mm.core`."""
+        """The state that the hook updates, a module of :mod:`cals_mm.core`."""
         state = self._modules[self._key]
         assert isinstance(state, LearnedState)
         return state
@@ -62,20 +60,21 @@ class StatefulLoss(FrameworkLoss):
         return type(self).__name__.removesuffix("Loss")
 
     def mean_loss(self, call: LossCall) -> Tensor:
-        """Scalar loss of a batch, by the next base, once a hook is known to move the state."""
+        """Check that a hook updates the state, then compute the loss with the next base class."""
         self.require_hook()
         return super().mean_loss(call)
 
     def require_hook(self) -> None:
-        """Refuse a training run in which nothing moves the state.
+        """Reject a training run in which no hook updates the state.
 
         Raises:
             ValueError: If a runner trains this loss and no hook has claimed it.
         """
         if self.updated_by_hook or not self.training:
             return
-        # A runner says that it trains, and its iterations advance. The first alone is no proof: a
-        # run that was interrupted in this process, in a notebook say, leaves it behind.
+        # A runner is training if it says so and its iterations advance. The former alone is no
+        # proof: it may be left over from a run that was interrupted in this process, e.g. in a
+        # notebook.
         runtime = MessageHub.get_current_instance().runtime_info
         if runtime.get("loop_stage") != "train":
             return

@@ -17,24 +17,23 @@ __all__ = ["SVLSLoss"]
 
 @MODELS.register_module()
 class SVLSLoss(ImageLoss):
-    r"""Cross entropy with soft labels of the neighbourhood, mean of :math:`-\sum_k q_k \log p_k`.
+    r"""Cross entropy with neighbourhood labels q: the mean of :math:`-\sum_k q_k \log p_k`.
 
-    The soft label q of a pixel is half its own label, and half those of its eight neighbours with
-    the weights :math:`e^{-|j|^2 / (2 \sigma^2)}` of their distance. Beyond the image its outermost
-    pixels are repeated. Void neighbours have no weight, and the weights that remain, the pixel's
-    own among them, are scaled to sum 1.
+    One half of the soft label q of a pixel is its own label, the other half those of its eight
+    neighbours, weighted with :math:`e^{-|j|^2 / (2 \sigma^2)}` by their distance. The image is
+    padded by repeating its outermost pixels. Void neighbours have weight 0, and the remaining
+    weights, including the pixel's own, are scaled to sum to 1.
 
-    For pixel samplers (``reduction_override='none'``) the loss of a pixel is its cross entropy.
+    With pixel samplers (``reduction_override='none'``) the loss of a pixel is its cross entropy.
 
     Args:
         sigma: Width of the Gaussian in pixels.
         loss_weight: Factor of the loss.
-        ignore_index: Label that counts for nothing, unless the head passes its own. None: every
-            pixel counts.
-        loss_name: Name in the log; it must contain 'loss' to be optimised.
+        ignore_index: Label to ignore, unless the head passes its own. None ignores no label.
+        loss_name: Name in the log; the loss is optimised only if it contains 'loss'.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Islam and Glocker, Spatially Varying Label Smoothing: Capturing Uncertainty from Expert
