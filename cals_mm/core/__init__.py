@@ -1,6 +1,6 @@
-"""State of CALS: multipliers, penalty coefficients, their statistics; and scaling of logits."""
+"""State that is learned from validations, such as multipliers, and the statistics for it."""
 
-# Part of this room's names for those who know them from here.
+# Also exported here, where they are documented as public names.
 from cals_mm.posthoc import (
     ClassTemperatureScaler,
     LogitScaler,

@@ -1,4 +1,4 @@
-"""Sums and maxima over processes, for statistics of one validation."""
+"""Sums and maxima over processes, for the statistics of a validation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["max_over_processes", "sum_over_processes_"]
 
 
 def sum_over_processes_(tensors: Iterable[Tensor]) -> None:
-    """Replace each tensor by its sum over all processes; nothing happens without a process group.
+    """Replace each tensor by its sum over all processes; no-op without a process group.
 
-    With float64 sums and int64 counts, N processes give what one gives.
+    With float64 sums and int64 counts, the result does not depend on the number of processes.
     """
     if not _in_a_group():
         return
@@ -25,7 +25,7 @@ def sum_over_processes_(tensors: Iterable[Tensor]) -> None:
 
 
 def max_over_processes(number: int) -> int:
-    """Return the largest of the processes' numbers; without a process group, the number."""
+    """Return the largest number among the processes; without a process group, the number itself."""
     if not _in_a_group():
         return number
     buffer = torch.tensor(number, device=_device())
@@ -38,5 +38,5 @@ def _in_a_group() -> bool:
 
 
 def _device() -> torch.device:
-    # NCCL reduces only on the GPU, gloo only surely on the CPU.
+    # NCCL reduces on the GPU only; with gloo only the CPU is sure to work.
     return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")

@@ -1,4 +1,4 @@
-"""Buffers that keep their digits when a model is cast to half precision."""
+"""Buffers that keep their precision when a model is cast to half precision."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ __all__ = ["WideBuffers", "state_dtype", "widened"]
 
 
 def state_dtype() -> torch.dtype:
-    """The default dtype of torch, but float32 at least."""
+    """The default dtype of torch, but at least float32."""
     return torch.promote_types(torch.get_default_dtype(), torch.float32)
 
 
 def widened(tensor: Tensor) -> Tensor:
-    """The tensor in float32 at least; integers as they are."""
+    """The tensor in at least float32; integers unchanged."""
     if not tensor.is_floating_point():
         return tensor
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 class WideBuffers(nn.Module):
-    """A module whose floating buffers stay float32 or wider, like the state of an optimizer.
+    """A module whose floating-point buffers stay float32 or wider, like the state of an optimizer.
 
-    Small steps add up over a training: in bfloat16, 512 + 1 is 512. So neither ``half()``,
-    ``bfloat16()`` or ``to(dtype)`` of the model around it nor a default dtype of torch narrows
-    them; they move to other devices like any buffer.
+    Small updates accumulate during training, and in bfloat16 512 + 1 is 512. So neither ``half()``,
+    ``bfloat16()`` and ``to(dtype)`` of an enclosing model nor torch's default dtype narrows the
+    buffers. They move between devices like any buffer.
 
     Example:
         >>> state = WideBuffers()
@@ -47,7 +47,7 @@ class WideBuffers(nn.Module):
         return self
 
     def widen_(self) -> None:
-        """Widen buffers that something has narrowed in place, as FSDP does."""
+        """Widen buffers that were narrowed in place, as FSDP does."""
         for module in self.modules():
             for name, buffer in module._buffers.items():
                 if buffer is not None and isinstance(module, WideBuffers):

@@ -1,4 +1,4 @@
-"""The focus of a focal loss, learned for each bin of the confidence."""
+"""The gamma of a focal loss, learned for each confidence bin."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ __all__ = ["AdaptiveFocus"]
 
 
 class AdaptiveFocus(LearnedState):
-    r"""Gamma of AdaFocal: one for each of some bins of equally many validation samples.
+    r"""Gammas of AdaFocal, one for each bin of equally many validation samples.
 
-    After every validation, with the mean confidence C and the accuracy A of each bin b:
+    After every validation, with mean confidence C and accuracy A of each bin b, the update is
 
     .. math::
         \gamma_b \leftarrow \gamma_b\, e^{\pm r (C_b - A_b)},
-        \quad\text{+ where } \gamma_b > 0 \text{, else -;}
+        \quad\text{+ where } \gamma_b > 0 \text{, else -.}
 
-    a bin that comes closer to 0 than the threshold changes the sign, to plus or minus the
-    threshold: from the focal to the inverse focal loss where it is under-confident, and back where
-    it is over-confident. All others are clipped to the bounds. The bins then are those of this
-    validation; a training sample belongs to a bin by the probability of its label. Gammas belong
-    to bins by rank: gamma b was learned on the b-th bin of the validation before.
+    A gamma that comes closer to 0 than the threshold jumps to the threshold of the other sign: from
+    focal to inverse focal loss in an under-confident bin, and back in an over-confident one. All
+    others are clipped to the bounds. Then the bin edges of this validation are adopted, and
+    training samples are assigned to bins by the probability of their label. Gammas are matched to
+    bins by rank: gamma b was learned on the b-th bin of the previous validation.
 
-    All state is in buffers, so checkpoints carry it.
+    All state is in buffers, so checkpoints contain it.
 
     Args:
         num_bins: Number of bins.
-        rate: r >= 0, how fast gamma follows the gap.
-        gamma_init: First gamma of each bin, not closer to 0 than the threshold.
+        rate: r >= 0, how fast gamma follows the difference between confidence and accuracy.
+        gamma_init: Initial gamma of each bin, not closer to 0 than the threshold.
         gamma_min: Smallest gamma, <= -threshold.
         gamma_max: Largest gamma, >= threshold.
-        threshold: Size of gamma at which it changes the sign, > 0.
+        threshold: Absolute value below which gamma changes sign, > 0.
 
     Attributes:
         gamma: (bins,) float.
-        edges: Confidences between the bins, (bins - 1,) float, equally spaced at first.
+        edges: Confidences between the bins, (bins - 1,) float, initially equally spaced.
         num_updates: Number of validations so far, () int64.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Ghosh, Schaaf and Gormley, AdaFocal: Calibration-aware Adaptive Focal Loss, NeurIPS 2022
@@ -100,10 +100,10 @@ class AdaptiveFocus(LearnedState):
         self.register_buffer("edges", torch.arange(1, num_bins, dtype=dtype) / num_bins)
 
     def of(self, probability: Tensor) -> Tensor:
-        """Gamma of each sample by the probability of its label.
+        """Look up the gamma of each sample by the probability of its label.
 
         Args:
-            probability: Any shape, floating. A bin holds its lower edge.
+            probability: Any shape, floating. A bin includes its lower edge.
 
         Returns:
             Tensor of the shape and dtype of ``probability``.
@@ -112,11 +112,11 @@ class AdaptiveFocus(LearnedState):
         return self.gamma.to(probability.dtype)[torch.bucketize(probability, edges, right=True)]
 
     def start_dual_epoch(self) -> ConfidenceStatistics:
-        """Statistics for one validation; they need nothing of the state."""
+        """Create the statistics for one validation."""
         return ConfidenceStatistics()
 
     def _update_(self, statistics: ConfidenceStatistics, validation: int) -> None:
-        """Gammas, then bins; a bin without samples keeps its gamma."""
+        """Update gammas, then bins; a bin without samples keeps its gamma."""
         bins = statistics.bins(self.num_bins)
         gap = torch.where(bins.samples > 0, bins.confidence - bins.accuracy, 0)
         gamma = self.gamma.double().cpu()
@@ -133,10 +133,10 @@ class AdaptiveFocus(LearnedState):
         return {"gamma": self.gamma, "edge": self.edges}
 
     def entry_names(self, curve: str) -> Sequence[str]:
-        """Numbers of the bins in the order of confidence, from 0; an edge has the bin above."""
+        """Bin numbers in order of confidence; an edge has the number of the bin above it."""
         first = 1 if curve == "edge" else 0
         return [f"bin {number}" for number in range(first, self.num_bins)]
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
+        """Arguments shown by ``print``."""
         return f"num_bins={self.num_bins}, rate={self.rate}"

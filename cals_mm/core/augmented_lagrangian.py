@@ -1,4 +1,4 @@
-"""Class-wise Lagrange multipliers and their update: the heart of CALS."""
+"""Class-wise Lagrange multipliers and their update."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ __all__ = ["AugmentedLagrangian"]
 class AugmentedLagrangian(MarginRule):
     r"""Augmented Lagrangian of the class-wise margin constraints.
 
-    After every validation, with the multipliers and rho that held during it:
+    The update after every validation, with the multipliers and rho frozen at its start, is
 
     .. math::
         \lambda_k &\leftarrow clip(mean_i\, clip(P'(h_k(z_i); \lambda_k, \rho_k)))\\
         \rho_k &\leftarrow clip(\gamma \rho_k) \quad\text{where}\quad
         v_k > \tau \max(0, v_k^{before}),\; v_k = mean_i\, h_k(z_i)
 
-    All state is in buffers, so checkpoints carry it.
+    All state is in buffers, so checkpoints contain it.
 
     Args:
         num_classes: K >= 2.
-        margin: Largest admissible logit distance, in logit units, or an :class:`AutoMargin`.
-            That moves last, after multipliers and rho; the previous violation is then put in
-            units of the new margin, and the multipliers stay as they are.
+        margin: Largest admissible logit distance, in logit units, or an :class:`AutoMargin`. An
+            automatic margin is updated last, after multipliers and rho; the previous violation is
+            then converted to units of the new margin, and the multipliers stay unchanged.
         penalty: 'phr', 'p2', 'p3' or 'relu'.
-        lambda_min: Smallest and first value of the multipliers, > 0.
+        lambda_min: Smallest and initial value of the multipliers, > 0.
         lambda_max: Largest value of the multipliers.
-        lambda_interval: Multipliers change at every ``lambda_interval``-th validation, counted
+        lambda_interval: Multipliers are updated at every ``lambda_interval``-th validation, counted
             from 1.
-        rho_init: First and smallest value of rho, > 0.
+        rho_init: Initial and smallest value of rho, > 0.
         rho_max: Largest value of rho.
-        rho_interval: Rho may change at every ``rho_interval``-th validation, from the second on.
+        rho_interval: Rho is updated at every ``rho_interval``-th validation, from the second on.
         growth_factor: gamma > 1.
         violation_tolerance: tau in (0, 1].
 
@@ -51,7 +51,7 @@ class AugmentedLagrangian(MarginRule):
         num_updates: Number of validations so far, () int64.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3
@@ -117,16 +117,16 @@ class AugmentedLagrangian(MarginRule):
         return self.multipliers, self.rho
 
     def curves(self) -> dict[str, Tensor]:
-        """Multipliers and rho, (K,) each, and what :class:`AutoMargin` shows, () each."""
+        """Multipliers and rho, (K,) each, and the curves of an :class:`AutoMargin`, () each."""
         curves = {"lambda": self.multipliers, "rho": self.rho}
         return curves if self.auto_margin is None else curves | self.auto_margin.curves()
 
     def remark(self) -> str:
-        """What an :class:`AutoMargin` has to say."""
+        """The remark of an :class:`AutoMargin`."""
         return "" if self.auto_margin is None else self.auto_margin.remark()
 
     def start_dual_epoch(self) -> DualStatistics:
-        """Statistics for one validation, under the present multipliers, rho and margin."""
+        """Create statistics for one validation, with the current multipliers, rho and margin."""
         statistics = DualStatistics if self.auto_margin is None else AutoMarginStatistics
         return statistics(
             self.multipliers,
@@ -153,6 +153,6 @@ class AugmentedLagrangian(MarginRule):
             seen = statistics.confidence(self.auto_margin.errors)
             if seen is not None:
                 self.auto_margin.step_(seen)
-            # Mean of (d - m) / m at the new margin, exactly: it is linear in d.
+            # The mean of (d - m) / m at the new margin; this is exact, as it is linear in d.
             violation = (violation + 1) * (statistics.margin / self.margin) - 1
         self.previous_violation.copy_(violation)

@@ -1,4 +1,4 @@
-"""A margin that finds itself: it follows the confidence temperature of held-out data."""
+"""A margin that is adjusted by the confidence temperature of held-out data."""
 
 from __future__ import annotations
 
@@ -17,48 +17,51 @@ __all__ = ["AutoMargin"]
 
 
 class AutoMargin(WideBuffers):
-    r"""Controller of the margin: down while over-confident, up while under-confident.
+    r"""Lower the margin of an over-confident model, and raise that of an under-confident one.
 
-    Dividing the logits by the confidence temperature T would close the gap between confidence
-    and accuracy, and a margin that is kept scales the logits. So after each validation
+    Dividing the logits by the confidence temperature T would close the gap between confidence and
+    accuracy, and the logits of a trained model scale with the margin that it keeps. So the update
+    after each validation is
 
     .. math:: m \leftarrow m / T
 
-    with these limits:
+    within these limits:
 
-    - T is the one that brings the confidence to within ``errors`` standard errors of the accuracy,
-      and 1 where it is there already: what may be noise moves nothing.
-    - The margin changes by a factor ``largest_step`` at most.
-    - It rises no further, and over-confidence brings it down at least, to ``slack`` times the
-      suggestion, the distance that is typical of the logits divided by T. Above that hardly
-      anything is constrained: a network that under-fits is under-confident whatever the margin,
-      and would wind it up.
-    - It falls no lower than half of the suggestion, for the multipliers need time to enforce it.
+    - T brings the confidence to within ``errors`` standard errors of the accuracy, and is 1 if it
+      is there already, so that noise does not change the margin.
+    - The margin changes by at most a factor ``largest_step``.
+    - It rises to at most ``slack`` times a suggested margin, which is the typical distance of the
+      logits divided by T, and over-confidence lowers it at least to there. A larger margin would
+      constrain hardly anything, and a network that under-fits is under-confident at any margin, so
+      its margin would rise without end.
+    - It falls to no less than half of the suggested margin, as the multipliers need time to
+      enforce it.
 
-    The first fall goes to the suggestion. It waits for over-confidence at two validations in a
-    row, or at one since which the accuracy has risen by less than the gap: where it rises faster,
-    the network may be over-confident for a moment only. Where there is none, the margin stays at
-    its start.
+    The first time, the margin falls to the suggested one. This requires over-confidence at two
+    validations in a row, or at one at which the accuracy has risen by no more than the gap since
+    the previous validation: while it rises faster, over-confidence may be temporary. Without
+    over-confidence the margin keeps its initial value.
 
     Args:
-        start: First margin, in logit units.
-        largest_step: That factor, > 1.
-        slack: That factor, >= 1.
-        errors: Standard errors of the gap that may be noise, >= 0.
+        start: Initial margin, in logit units.
+        largest_step: Largest factor of a single update, > 1.
+        slack: Largest multiple of the suggested margin, >= 1.
+        errors: Size of a gap that may be noise, in standard errors, >= 0.
         margin_min: Smallest margin, in logit units.
         margin_max: Largest margin, in logit units.
 
     Attributes:
-        margin: () float; the buffers are in checkpoints.
-        temperature: T of the last validation, with which the gap would vanish, () float.
-        gap: Mean confidence minus accuracy there, a fraction, () float.
-        accuracy: Accuracy there, a fraction, () float.
-        overconfident: Whether it was over-confident by more than these errors, () bool.
-        engaged: Whether the first fall is over, () bool.
-        value: The margin as a number, so that a training step does not wait for the device.
+        margin: () float.
+        temperature: Temperature that would have closed the gap at the last validation, () float.
+        gap: Mean confidence minus accuracy at the last validation, a fraction, () float.
+        accuracy: Accuracy at the last validation, a fraction, () float.
+        overconfident: Whether the gap exceeded ``errors`` standard errors at the last validation,
+            () bool.
+        engaged: Whether the margin has fallen for the first time, () bool.
+        value: The margin as a float, so that a training step need not wait for the device.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Example:
         >>> margin = AutoMargin()
@@ -110,12 +113,12 @@ class AutoMargin(WideBuffers):
             self.register_buffer(name, torch.tensor(float(number), dtype=state_dtype()))
         for name in ("overconfident", "engaged"):
             self.register_buffer(name, torch.tensor(False))
-        # As the buffer rounds it, and also where models are built without memory.
+        # Rounded like the buffer, and known even if the model is built on the meta device.
         self.value = torch.tensor(float(start), dtype=state_dtype(), device="cpu").item()
 
     @torch.no_grad()
     def step_(self, seen: HeldOutConfidence) -> None:
-        """Move the margin by what a validation has shown."""
+        """Update the margin from the results of a validation."""
         overconfident = seen.sure_temperature > 1
         lasting = bool(self.overconfident) or seen.accuracy - float(self.accuracy) <= seen.gap
         engages = overconfident and not self.engaged and lasting
@@ -143,11 +146,11 @@ class AutoMargin(WideBuffers):
         return min(max(wanted, self.margin_min), self.margin_max)
 
     def curves(self) -> dict[str, Tensor]:
-        """What to log: margin, temperature and the gap in percent, () each."""
+        """Margin, temperature and the gap in percent, () each."""
         return {"margin": self.margin, "temperature": self.temperature, "gap": 100 * self.gap}
 
     def remark(self) -> str:
-        """Why the margin does nothing, where it does nothing."""
+        """Why the margin has not been lowered, if it has not."""
         if self.engaged:
             return ""
         return "the model is not over-confident: the margin stays out of reach"
@@ -157,5 +160,5 @@ class AutoMargin(WideBuffers):
         self.value = float(self.margin)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
+        """Arguments shown by ``print``."""
         return f"margin={self.value:.4g}"

@@ -22,24 +22,24 @@ Aggregate = Literal["dataset", "image"]
 
 
 class CalibrationMeter:
-    """Calibration errors, likelihood and Brier score of all batches that were added.
+    """Calibration errors, likelihood and Brier score accumulated over batches.
 
-    Only sums are kept, O(num_classes x num_bins), whatever the number of samples. The number of
-    classes is that of the first logits. Meters of parts of the data are put together with
-    :meth:`merge_`, those of several processes with :meth:`all_reduce_`.
+    Only sums of size O(num_classes x num_bins) are kept, regardless of the number of samples. The
+    first logits determine the number of classes. :meth:`merge_` combines meters of parts of the
+    data, :meth:`all_reduce_` those of several processes.
 
     Args:
         num_bins: Number of equal-width bins (a, b] of the confidence.
-        ignore_index: Label that counts for nothing. None: every sample counts.
-        probabilities: Batches hold probabilities in place of logits.
-        aggregate: ``'dataset'`` pools all samples. ``'image'`` is the mean of each image's values
-            over the images with a valid pixel.
+        ignore_index: Label to ignore. None ignores no label.
+        probabilities: Whether batches hold probabilities instead of logits.
+        aggregate: ``'dataset'`` pools all samples; ``'image'`` averages the values of single
+            images, over images with a valid pixel.
 
     Attributes:
-        statistics: Sums over all samples, of zero classes before the first batch.
+        statistics: Sums over all samples; they have zero classes before the first batch.
 
     Raises:
-        ValueError: For a bad argument.
+        ValueError: For an invalid argument.
 
     Example:
         >>> import torch
@@ -77,7 +77,7 @@ class CalibrationMeter:
 
     @property
     def count(self) -> int:
-        """Number of samples, or valid pixels."""
+        """Number of samples or valid pixels."""
         return self.statistics.count
 
     @property
@@ -93,8 +93,8 @@ class CalibrationMeter:
             target: Labels (N, ...) int64.
 
         Raises:
-            ValueError: For shapes or labels that do not fit, another number of classes than
-                before, or the mean over images of samples that are none.
+            ValueError: If shapes or labels do not fit, if the number of classes changes, or if
+                ``aggregate='image'`` but the samples are not images.
         """
         known = self.statistics.num_classes
         if known and logits.ndim > 1 and logits.shape[1] != known:
@@ -118,10 +118,10 @@ class CalibrationMeter:
             self._add(statistics)
 
     def merge_(self, other: CalibrationMeter) -> CalibrationMeter:
-        """Add what another meter has seen.
+        """Add the samples of another meter.
 
         Raises:
-            ValueError: If the numbers of classes or bins, or the ways to aggregate, differ.
+            ValueError: If the meters differ in classes, bins or ``aggregate``.
         """
         if self.aggregate != other.aggregate:
             raise ValueError(
@@ -134,9 +134,9 @@ class CalibrationMeter:
         return self
 
     def all_reduce_(self) -> CalibrationMeter:
-        """Add up the meters of all processes, once; without a process group nothing happens.
+        """Add up the meters of all processes, once; no-op without a process group.
 
-        N processes give what one gives. A process may have seen no batch at all.
+        The result does not depend on the number of processes. Some of them may have seen no batch.
         """
         num_classes = max_over_processes(self.statistics.num_classes)
         if self.statistics.num_classes == 0:
@@ -150,8 +150,8 @@ class CalibrationMeter:
         """Compute all values of :data:`~cals_mm.functional.CALIBRATION_VALUES`.
 
         Returns:
-            The values by name, each in its unit: percent, nats for NLL, none for Brier; NaN
-            without samples. ``nonfinite`` is there only where samples were left out.
+            The values by name: in percent, except NLL in nats and Brier without unit; NaN without
+            samples. ``nonfinite`` is included only if samples were left out.
         """
         if self.aggregate == "image":
             result = self._image_values / self._num_images

@@ -1,4 +1,4 @@
-"""Running sums over one validation, from which confidence and accuracy of any bins follow."""
+"""Sums over one validation that yield confidence and accuracy for any number of bins."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["ConfidenceStatistics"]
 
 
 class ConfidenceStatistics:
-    """Samples, correct samples and confidences in the cells of a fine grid of the confidence.
+    """Samples, correct samples and confidences in the cells of a fine confidence grid.
 
-    The memory is that of the grid, 24,578 cells, whatever the number of samples; int64 counts and
-    float64 sums make parts of a data set add up to the whole.
+    The memory is that of the grid, 24,578 cells, regardless of the number of samples. With int64
+    counts and float64 sums, parts of a data set add up to the whole.
 
     Example:
         >>> import torch
@@ -46,20 +46,20 @@ class ConfidenceStatistics:
 
         Args:
             logits: (N, K) or (N, K, ...), any floating dtype.
-            mask: (N, ...) bool of the samples that count; None: all.
-            target: Labels (N, ...) int64, needed.
+            mask: (N, ...) bool, true for valid samples. None means all.
+            target: Labels (N, ...) int64; required.
 
         Raises:
-            ValueError: If labels are missing, or shapes do not fit.
-            NonFiniteLogitsError: If a logit that counts is NaN or infinite. The sums then stay
-                as they were.
+            ValueError: If labels are missing or shapes do not fit.
+            NonFiniteLogitsError: If a logit of a valid sample is NaN or infinite. The sums then
+                stay unchanged.
         """
         if target is None:
             raise ValueError("the accuracy needs labels: pass target")
         ignored = None if mask is None else -1
         if mask is not None:
             target = target.long().masked_fill(~mask, -1)
-        # One bin: of the sums, only those of the fine cells are of use here.
+        # A single bin, since only the sums of the fine cells are used.
         sums = calibration_statistics(logits, target, num_bins=1, ignore_index=ignored)
         if sums.nonfinite:
             raise NonFiniteLogitsError()
@@ -73,10 +73,10 @@ class ConfidenceStatistics:
             tensor.zero_()
 
     def all_reduce_(self) -> ConfidenceStatistics:
-        """Add up the sums of all processes; without a process group nothing happens."""
+        """Add up the sums of all processes; no-op without a process group."""
         sum_over_processes_((self.cell_count, self.cell_correct, self.cell_confidence))
         return self
 
     def bins(self, num_bins: int) -> EqualMassBins:
-        """Confidence and accuracy of so many bins of equally many samples."""
+        """Confidence and accuracy in ``num_bins`` bins of equally many samples."""
         return equal_mass_bins(self.cell_count, self.cell_correct, self.cell_confidence, num_bins)

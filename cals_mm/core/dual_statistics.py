@@ -1,4 +1,4 @@
-"""Running sums over one validation, from which the multipliers are updated."""
+"""Sums over one validation, from which the multipliers are updated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["DualStatistics", "NonFiniteLogitsError"]
 
 
 class NonFiniteLogitsError(ValueError):
-    """A logit that would move the multipliers is NaN or infinite."""
+    """A logit that would enter the dual step is NaN or infinite."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -25,11 +25,11 @@ class NonFiniteLogitsError(ValueError):
 
 
 class DualStatistics:
-    """Sums of violation and penalty derivative over the samples of one validation.
+    """Sums of violations and penalty derivatives over the samples of one validation.
 
-    Multipliers and rho are copied when the object is made, so that whatever happens to the
-    module's buffers during the validation (an exponential moving average swapped in, say) does
-    not reach the sums. Made by :meth:`AugmentedLagrangian.start_dual_epoch`.
+    Multipliers and rho are copied on construction, so changes of the module's buffers during the
+    validation, e.g. by a hook that swaps in averaged weights, do not affect the sums. Created by
+    :meth:`AugmentedLagrangian.start_dual_epoch`.
 
     Args:
         multipliers: Lagrange multipliers, (K,).
@@ -62,7 +62,7 @@ class DualStatistics:
         self.penalty = check_penalty(penalty)
         self.lambda_min = lambda_min
         self.lambda_max = lambda_max
-        # Metal has no float64; its few sums are kept on the CPU.
+        # Metal has no float64, so the sums are kept on the CPU.
         device = "cpu" if multipliers.device.type == "mps" else multipliers.device
         shape = multipliers.shape
         self.count = torch.zeros((), dtype=torch.int64, device=device)
@@ -77,13 +77,13 @@ class DualStatistics:
 
         Args:
             logits: (N, K) or (N, K, ...), any floating dtype.
-            mask: (N, ...) bool of the samples that count; None: all.
-            target: Labels, which the constraint does not ask for.
+            mask: (N, ...) bool, true for valid samples. None means all.
+            target: Labels; not used, as the constraint does not depend on them.
 
         Raises:
-            ValueError: If the class dimension or the mask does not fit.
-            NonFiniteLogitsError: If a logit that counts is NaN or infinite. The sums then stay
-                as they were.
+            ValueError: If the number of classes or the mask does not fit.
+            NonFiniteLogitsError: If a logit of a valid sample is NaN or infinite. The sums then
+                stay unchanged.
         """
         num_classes = self.multipliers.numel()
         if logits.ndim < 2 or logits.shape[1] != num_classes:
@@ -114,14 +114,14 @@ class DualStatistics:
         self.sum_violation += violation.to(device)
 
     def reset_(self) -> None:
-        """Forget all samples; the frozen multipliers and rho stay."""
+        """Forget all samples; keep the frozen multipliers and rho."""
         for tensor in self._sums():
             tensor.zero_()
 
     def all_reduce_(self) -> DualStatistics:
-        """Add up the sums of all processes; without a process group nothing happens.
+        """Add up the sums of all processes; no-op without a process group.
 
-        The sums are float64 and the counts int64, so N processes give what one gives.
+        Sums are float64 and counts int64, so the result does not depend on the number of processes.
         """
         sum_over_processes_(self._sums())
         return self

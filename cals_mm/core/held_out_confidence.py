@@ -1,4 +1,4 @@
-"""How confident and how accurate a network is on held-out data, for a margin that finds itself."""
+"""Confidence and accuracy of a network on held-out data, for the automatic margin."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["AutoMarginStatistics", "HeldOutConfidence"]
 
 
 class HeldOutConfidence(NamedTuple):
-    """Confidence and accuracy on a sample of a validation; fractions, but where said."""
+    """Confidence and accuracy on a sample of a validation, as fractions unless stated otherwise."""
 
     accuracy: float
-    """Share of right predictions."""
+    """Share of correct predictions."""
     gap: float
     """Mean confidence minus accuracy; positive for over-confident models."""
     gap_error: float
-    """Its standard error; pixels of an image count as one draw, for they are alike."""
+    """Its standard error; the pixels of an image count as one draw, as they are correlated."""
     temperature: float
-    """Temperature at which the mean confidence is the accuracy."""
+    """Temperature at which the mean confidence equals the accuracy."""
     sure_temperature: float
-    """Temperature that brings the mean confidence within some standard errors of the accuracy; 1
-    where it is there already."""
+    """Temperature that brings confidence to within some standard errors of the accuracy; 1 if it is
+    there already."""
     distance: float
     """Typical distance of the logits, in logit units: the median over samples of the mean over the
     classes that were not predicted."""
@@ -37,7 +37,7 @@ class HeldOutConfidence(NamedTuple):
 class AutoMarginStatistics(DualStatistics):
     """Dual statistics that also keep a sample of the logits.
 
-    Samples whose label is no class, ignored or not, are not taken.
+    Samples whose label is not a class are left out, whether ignored or not.
 
     Example:
         >>> import torch
@@ -54,7 +54,7 @@ class AutoMarginStatistics(DualStatistics):
     def update(
         self, logits: Tensor, mask: Tensor | None = None, target: Tensor | None = None
     ) -> None:
-        """Add a batch, as :meth:`DualStatistics.update`, with its labels (N, ...) int64."""
+        """Add a batch as in :meth:`DualStatistics.update`, with its labels (N, ...) int64."""
         if target is None:
             raise ValueError("an automatic margin needs the labels: pass target to update")
         target = target.long()
@@ -70,16 +70,16 @@ class AutoMarginStatistics(DualStatistics):
         self.sample.reset_()
 
     def all_reduce_(self) -> AutoMarginStatistics:
-        """Take over sums and samples of all processes."""
+        """Combine sums and samples of all processes."""
         super().all_reduce_()
         self.sample.gather_()
         return self
 
     def confidence(self, errors: float = 1.0) -> HeldOutConfidence | None:
-        """What the sample says; None where no sample has a label.
+        """Evaluate the sample; None if no sample has a label.
 
         Args:
-            errors: Standard errors of the gap to which ``sure_temperature`` brings it.
+            errors: Size of the gap, in standard errors, that ``sure_temperature`` leaves.
         """
         logits, target, image = self.sample.logits, self.sample.target, self.sample.image
         if not len(target):
@@ -104,7 +104,7 @@ class AutoMarginStatistics(DualStatistics):
 
 
 def _standard_error(values: Tensor, image: Tensor) -> float:
-    """Standard error of the mean of values, of which those of an image were drawn together."""
+    """Standard error of a mean, where the values of an image were drawn together."""
     names, position = image.unique(return_inverse=True)
     sums = torch.zeros(len(names), dtype=torch.float64)
     sums.index_add_(0, position, values - values.mean())

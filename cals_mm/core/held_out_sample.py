@@ -14,32 +14,32 @@ __all__ = ["HeldOutSample"]
 State: TypeAlias = tuple[int, Tensor, Tensor, Tensor]
 
 LOGITS_PER_IMAGE = 2**13
-"""Logits that an image gives at most, its pixels times the classes."""
+"""Most logits taken from an image: its pixels times the classes."""
 CAPACITY = 2**23
-"""Logits that are kept at most of a validation: 32 MiB."""
+"""Most logits kept of a validation: 32 MiB."""
 # The fractional parts of the multiples of this number fill [0, 1) evenly.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class HeldOutSample:
-    """Logits and labels of a validation, of each image the same number of valid pixels.
+    """Logits and labels from a validation, with the same number of valid pixels from each image.
 
-    An image's pixels lie at even distances among its valid ones, from a start that follows from
-    the number of the image in the validation. Where the whole would exceed the capacity, every
-    second row is dropped, as often as it takes. Both are rules of the numbers alone: N processes
-    keep what one keeps, and so does a resumed run, and no random number is drawn.
+    Pixels are taken at equal steps from the valid ones of an image, starting at an offset that
+    depends on the index of the image. When the sample would exceed its capacity, every second row
+    is dropped, repeatedly if necessary. No random numbers are involved, so the sample depends
+    neither on the number of processes nor on whether the run was resumed.
 
-    Sample p of process r has the number p x processes + r, as in MMEngine's samplers.
+    Sample p of process r has index p x processes + r, as in MMEngine's samplers.
 
     Args:
         num_classes: K.
-        logits_per_image: Logits of an image at most.
-        capacity: Logits at most.
+        logits_per_image: Most logits taken from an image.
+        capacity: Most logits kept.
 
     Attributes:
-        logits: (n, K) float32 on the CPU; all processes' after :meth:`gather_`.
+        logits: (n, K) float32 on the CPU; those of all processes after :meth:`gather_`.
         target: (n,) int64.
-        image: Number of the image or sample that each row belongs to, (n,) int64.
+        image: Index of the image or sample that each row belongs to, (n,) int64.
 
     Example:
         >>> import torch
@@ -82,7 +82,7 @@ class HeldOutSample:
 
     @property
     def image(self) -> Tensor:
-        """Image of each row."""
+        """Image index of each row."""
         return self._rows // self.pixels
 
     @property
@@ -96,7 +96,7 @@ class HeldOutSample:
         Args:
             logits: (N, K) or (N, K, ...) floating.
             target: (N, ...) int64.
-            valid: (N, ...) bool of the samples that may be taken.
+            valid: (N, ...) bool, true for samples that may be taken.
         """
         processes, rank = _processes()
         numbers = (torch.arange(len(logits)) + self._seen) * processes + rank
@@ -110,7 +110,7 @@ class HeldOutSample:
         ):
             places = mask.nonzero()[:, 0]
             count = min(self.pixels, len(places))
-            # Even steps through the valid pixels, from a start within the first step.
+            # Equal steps through the valid pixels, starting within the first step.
             at = torch.arange(count, dtype=torch.float64) + math.modf(number * _GOLDEN)[0]
             at = (at * (len(places) / max(count, 1))).long().to(places.device)
             chosen = places[at]
@@ -137,7 +137,7 @@ class HeldOutSample:
         return self._stride, self.logits, self.target, self._rows
 
     def gather_(self) -> HeldOutSample:
-        """Take over the rows of all processes, in the order of the images."""
+        """Collect the rows of all processes, in the order of the images."""
         all_of = _of_all_processes(self._state())
         self._stride = max(stride for stride, *_ in all_of)
         logits, target, row = (torch.cat(parts) for parts in list(zip(*all_of, strict=True))[1:])

@@ -1,4 +1,4 @@
-"""CALS-HR: multipliers that move by a fixed factor."""
+"""CALS-HR: multipliers that change by a fixed factor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SCORES = ("violation", "weighted")
 class HeuristicRule(MarginRule):
     r"""Heuristic rule for the multipliers of the margin penalty :math:`\lambda_k \max(0, d_k - m)`.
 
-    After every validation but the first, with the score :math:`s_k` of it and of the one before:
+    The update after every validation but the first, with its score :math:`s_k` and that of the
+    previous one, is
 
     .. math::
         \lambda_k \leftarrow clip(\begin{cases}
@@ -25,21 +26,21 @@ class HeuristicRule(MarginRule):
             \lambda_k / \gamma & s_k < s_k^{before} / \tau\\
             \lambda_k & \text{otherwise}\end{cases})
 
-    All state is in buffers, so checkpoints carry it.
+    All state is in buffers, so checkpoints contain it.
 
     Args:
         num_classes: K >= 2.
         margin: Largest admissible logit distance, in logit units.
-        lambda_init: First value of the multipliers.
+        lambda_init: Initial value of the multipliers.
         lambda_min: Smallest value of the multipliers, > 0.
         lambda_max: Largest value of the multipliers.
-        lambda_interval: Multipliers change at every ``lambda_interval``-th validation, counted
+        lambda_interval: Multipliers are updated at every ``lambda_interval``-th validation, counted
             from 1; each is compared with the validation just before it.
         factor: gamma > 1.
         tolerance: tau >= 1.
         score: 'violation', :math:`s_k = mean_i \max(0, d_k - m)`; or 'weighted', the same times
-            :math:`\lambda_k`, as the authors' code has it: there each raise is itself a reason
-            for the next.
+            :math:`\lambda_k`, as in the authors' code, where each increase raises the score and so
+            favours the next.
 
     Attributes:
         multipliers: lambda, (K,) float.
@@ -47,7 +48,7 @@ class HeuristicRule(MarginRule):
         num_updates: Number of validations so far, () int64.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088): the ablation
@@ -98,7 +99,7 @@ class HeuristicRule(MarginRule):
         self.register_buffer("previous_score", torch.zeros(num_classes, dtype=state_dtype()))
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
-        """Multipliers of the normalised violation (d - m) / m, and a rho that has no effect."""
+        """Multipliers for the normalised violation (d - m) / m, and a rho without effect."""
         return self.multipliers * self.margin, self.multipliers
 
     def curves(self) -> dict[str, Tensor]:
@@ -106,8 +107,8 @@ class HeuristicRule(MarginRule):
         return {"lambda": self.multipliers}
 
     def start_dual_epoch(self) -> DualStatistics:
-        """Statistics for one validation, whose ``mean_derivative`` is that of max(0, h)."""
-        # The derivative max(0, lambda + rho h) of PHR with lambda = 0 and rho = 1 is max(0, h).
+        """Create statistics for one validation; ``mean_derivative`` is the mean of max(0, h)."""
+        # With lambda = 0 and rho = 1, the derivative max(0, lambda + rho h) of PHR is max(0, h).
         blank = torch.zeros_like(self.multipliers)
         return DualStatistics(blank, blank + 1, self.margin, "phr", 0.0, float("inf"))
 

@@ -15,11 +15,11 @@ __all__ = ["LearnedState", "ValidationStatistics"]
 
 
 class ValidationStatistics(Protocol):
-    """Running sums over one validation: float64 or int64, so N processes give what one gives."""
+    """Sums over one validation, in float64 or int64 so that processes can be added up."""
 
     @property
     def count(self) -> Tensor:
-        """Number of samples that count, () int64."""
+        """Number of valid samples, () int64."""
 
     def update(
         self, logits: Tensor, mask: Tensor | None = None, target: Tensor | None = None
@@ -34,21 +34,21 @@ class ValidationStatistics(Protocol):
 
 
 class LearnedState(WideBuffers):
-    """State in buffers, so that checkpoints carry it, moved by the sums over a validation.
+    """State that is kept in buffers and updated from the statistics of a validation.
 
-    A subclass says what a validation has to sum up (:meth:`start_dual_epoch`), how that moves the
-    state (:meth:`_update_`) and what to log (:meth:`curves`).
+    A subclass defines the statistics of a validation (:meth:`start_dual_epoch`), how they update
+    the state (:meth:`_update_`), and what to log (:meth:`curves`).
 
-    It is loaded as a whole or not at all: of a checkpoint whose state has other entries or shapes,
-    nothing is taken, and :attr:`misfit` says why.
+    The state is loaded as a whole or not at all: if entries or shapes in the checkpoint differ,
+    nothing is loaded, and :attr:`misfit` says why.
 
     Attributes:
         num_updates: Number of validations so far, () int64.
-        misfit: Why the state in the checkpoint that was loaded last was not taken; None: it was.
+        misfit: Why the state in the last checkpoint was not loaded; None if it was.
     """
 
     learned = "multipliers"
-    """What moves, for messages and for the name of the picture."""
+    """What is learned, for messages and for the name of the figure."""
 
     num_updates: Tensor
 
@@ -59,19 +59,19 @@ class LearnedState(WideBuffers):
         self._first: dict[str, Tensor] | None = None
 
     def start_dual_epoch(self) -> Any:
-        """:class:`ValidationStatistics` of one validation; what they need of the state is copied.
+        """Create the :class:`ValidationStatistics` of one validation.
 
-        Whatever happens to the buffers during the validation, an average swapped in for one,
-        does not reach the sums.
+        They copy what they need of the state, so changes of the buffers during the validation, e.g.
+        by a hook that swaps in averaged weights, do not affect the sums.
         """
         raise NotImplementedError
 
     @torch.no_grad()
     def step_(self, statistics: Any) -> None:
-        """Move the state in place by the statistics of one validation.
+        """Update the state in place from the statistics of one validation.
 
-        Call ``statistics.all_reduce_()`` first where there are several processes. Without any
-        sample nothing changes and a warning is given.
+        With several processes, call ``statistics.all_reduce_()`` first. Without any sample the
+        state stays unchanged and a warning is issued.
         """
         if int(statistics.count) == 0:
             warnings.warn(
@@ -85,35 +85,35 @@ class LearnedState(WideBuffers):
         self.num_updates.fill_(validation)
 
     def _update_(self, statistics: Any, validation: int) -> None:
-        """Move the state at the validation of this number, counted from 1."""
+        """Update the state; validations are counted from 1."""
         raise NotImplementedError
 
     def curves(self) -> dict[str, Tensor]:
-        """State for log and picture: name -> (entries,) or () tensor; the first leads."""
+        """State for log and figure: name -> (entries,) or () tensor, the most important first."""
         raise NotImplementedError
 
     def remark(self) -> str:
-        """A remark on the last update, for the log; empty: none."""
+        """A remark on the last update, for the log; empty if there is none."""
         return ""
 
     def entry_names(self, curve: str) -> Sequence[str] | None:
-        """Names of the entries of a curve; None where they are the classes."""
+        """Names of the entries of a curve; None if they are the classes."""
         return None
 
     @property
     def loaded(self) -> bool:
-        """Whether there was state in a checkpoint that was loaded, since :meth:`settle`."""
+        """Whether a checkpoint loaded since :meth:`settle` contained the state."""
         return self._first is not None
 
     def begin_anew_(self) -> None:
-        """Return to the values before anything was loaded."""
+        """Restore the values from before the checkpoint was loaded."""
         first = self._first
         if first is not None:
             self.load_state_dict(first)
         self.settle()
 
     def settle(self) -> None:
-        """Forget the values before anything was loaded."""
+        """Forget the values from before the checkpoint was loaded."""
         self._first = None
 
     def _load_from_state_dict(
@@ -135,13 +135,13 @@ class LearnedState(WideBuffers):
                 errors.append(f"{prefix.rstrip('.')} stays as it is: {self.misfit}")
             for key in keys:
                 del state_dict[key]
-            # The parts of this module shall find nothing amiss, and change nothing.
+            # Submodules load their own values, so that they report no errors and stay unchanged.
             state_dict.update({prefix + key: value for key, value in own.items()})
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, *lists)
 
 
 def _difference(given: dict[str, tuple[Any, ...]], own: dict[str, tuple[Any, ...]]) -> str | None:
-    """What keeps one state from being loaded into another; None: nothing."""
+    """Why one state cannot be loaded into another; None if it can."""
     for key in sorted(given.keys() | own.keys()):
         if key not in given:
             return f"the checkpoint's has no {key}"

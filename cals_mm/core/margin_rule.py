@@ -1,4 +1,4 @@
-"""What every rule for the multipliers of the margin constraints has in common."""
+"""Base class of the rules that update the multipliers of the margin constraints."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = ["MarginRule", "check_interval"]
 
 
 class MarginRule(LearnedState):
-    """Class-wise multipliers of the margin constraints, and a rule that moves them.
+    """Class-wise multipliers of the margin constraints, and a rule that updates them.
 
-    A subclass says how the multipliers weigh the penalty (:meth:`coefficients`), and what every
-    :class:`LearnedState` says.
+    A subclass defines how the multipliers weight the penalty (:meth:`coefficients`), and the
+    methods of :class:`LearnedState`.
 
     Args:
         num_classes: K >= 2.
         margin: Largest admissible logit distance, in logit units, or an
             :class:`AutoMargin`.
         penalty_kind: Penalty function of :func:`cals_mm.functional.margin_penalty`.
-        lambda_init: First value of the multipliers.
+        lambda_init: Initial value of the multipliers.
         lambda_min: Smallest value of the multipliers, > 0.
         lambda_max: Largest value of the multipliers.
-        lambda_interval: Multipliers change at every ``lambda_interval``-th validation, counted
+        lambda_interval: Multipliers are updated at every ``lambda_interval``-th validation, counted
             from 1.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
     """
 
     multipliers: Tensor
@@ -70,11 +70,11 @@ class MarginRule(LearnedState):
 
     @property
     def margin(self) -> float:
-        """Largest admissible logit distance now, in logit units."""
+        """Current largest admissible logit distance, in logit units."""
         return self._margin if self.auto_margin is None else self.auto_margin.value
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
-        """Multipliers and rho, (K,) each, as the penalty function takes them."""
+        """Multipliers and rho for the penalty function, (K,) each."""
         raise NotImplementedError
 
     def violation(self, logits: Tensor) -> Tensor:
@@ -82,21 +82,21 @@ class MarginRule(LearnedState):
         return margin_violation(logits, self.margin)
 
     def penalty(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Mean of the penalty over the samples that count and over classes.
+        """Mean of the penalty over valid samples and over classes.
 
         Args:
-            logits: (N, K) or (N, K, ...) floating; halves are computed in float32.
-            mask: (N, ...) bool of the samples that count; None: all.
+            logits: (N, K) or (N, K, ...) floating; half precision is computed in float32.
+            mask: (N, ...) bool, true for valid samples. None means all.
 
         Returns:
-            Scalar; 0 where no sample counts.
+            Scalar; 0 if no sample is valid.
         """
         return margin_penalty(
             logits, *self.coefficients(), self.margin, kind=self.penalty_kind, mask=mask
         )
 
     def extra_repr(self) -> str:
-        """What ``print`` shows."""
+        """Arguments shown by ``print``."""
         return f"num_classes={self.num_classes}, margin={self.margin}, penalty={self.penalty_kind}"
 
 

@@ -1,4 +1,4 @@
-"""Multipliers of each class in the interior of objects and at their boundaries."""
+"""Multipliers for each class in the interior of objects and at their boundaries."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["RegionLagrangian", "RegionStatistics"]
 
 
 class RegionStatistics:
-    """Sums of violation and penalty derivative over the pixels of one validation, by region.
+    """Sums of violations and penalty derivatives over the pixels of one validation, by region.
 
-    Made by :meth:`RegionLagrangian.start_dual_epoch`, of whose state it has a copy.
+    Created by :meth:`RegionLagrangian.start_dual_epoch`, with a copy of the state.
 
     Args:
-        lagrangian: Multipliers and rho that the validation is done with.
+        lagrangian: Multipliers and rho to use during the validation.
     """
 
     def __init__(self, lagrangian: RegionLagrangian) -> None:
@@ -50,13 +50,13 @@ class RegionStatistics:
 
         Args:
             logits: (N, K, H, W), any floating dtype.
-            mask: (N, H, W) bool of the pixels that count; None: all.
-            target: Labels (N, H, W) int64, needed.
+            mask: (N, H, W) bool, true for valid pixels. None means all.
+            target: Labels (N, H, W) int64; required.
 
         Raises:
-            ValueError: If labels are missing, or shapes do not fit.
-            NonFiniteLogitsError: If a logit that counts is NaN or infinite. The sums then stay
-                as they were.
+            ValueError: If labels are missing or shapes do not fit.
+            NonFiniteLogitsError: If a logit of a valid pixel is NaN or infinite. The sums then stay
+                unchanged.
         """
         if target is None:
             raise ValueError("the regions follow from the labels: pass target")
@@ -80,12 +80,12 @@ class RegionStatistics:
         self.sum_violation += violation.to(device)
 
     def reset_(self) -> None:
-        """Forget all pixels; the frozen multipliers and rho stay."""
+        """Forget all pixels; keep the frozen multipliers and rho."""
         for tensor in (self.pixels, self.sum_derivative, self.sum_violation):
             tensor.zero_()
 
     def all_reduce_(self) -> RegionStatistics:
-        """Add up the sums of all processes; without a process group nothing happens."""
+        """Add up the sums of all processes; no-op without a process group."""
         sum_over_processes_((self.pixels, self.sum_derivative, self.sum_violation))
         return self
 
@@ -93,36 +93,38 @@ class RegionStatistics:
     def mean_derivative(self) -> Tensor:
         """Mean of the clipped derivative over all pixels, (2, K) float64.
 
-        To the pixels of the other region the constraint does not apply: there h = 0, and the
-        derivative is the multiplier.
+        The constraint does not apply to pixels of the other region: there h = 0, and the derivative
+        is the multiplier.
         """
         elsewhere = (self.count - self.pixels)[:, None] * self.multipliers.to(self.sum_derivative)
         return (self.sum_derivative + elsewhere) / self.count.clamp(min=1)
 
     @property
     def mean_violation(self) -> Tensor:
-        """Sum of the violation in a region over the number of all pixels, (2, K) float64."""
+        """Sum of the violation in a region divided by the number of all pixels, (2, K) float64."""
         return self.sum_violation / self.count.clamp(min=1)
 
 
 class RegionLagrangian(AugmentedLagrangian):
     r"""Augmented Lagrangian of CRaC: multipliers and rho of each region and class.
 
-    After every validation over N valid pixels, with the multipliers and rho that held during it,
-    lambda moves to the clipped mean over all N pixels of the penalty's clipped derivative,
+    After every validation, lambda becomes the clipped mean over its N valid pixels of the penalty's
+    clipped derivative, with the multipliers and rho frozen at its start. This is
 
     .. math:: \lambda_{rk} \leftarrow clip\Big(\lambda_{rk}
               + \frac{\rho_{rk}}{N} \sum_{i \in r} h_{ik}\Big)
 
-    where no clip is active. Violations are never negative, so lambda never falls. Rho grows as in
-    :class:`AugmentedLagrangian`, by the means :math:`v_{rk} = \frac1N \sum_{i \in r} h_{ik}`.
+    if no clipping is active. Violations are never negative, so lambda never decreases. Rho grows as
+    in :class:`AugmentedLagrangian`, based on the means :math:`v_{rk} = \frac1N \sum_{i \in r}
+    h_{ik}`.
 
     Args:
         num_classes: K >= 2.
-        margin: Logit of the label in the interior, in logit units.
-        padding: What lies outside of an image: 'labelled', nothing, or 'zeros', pixels of class 0.
-        rho_init: First and smallest value of rho.
-        settings: Further arguments of :class:`AugmentedLagrangian`, but ``penalty``.
+        margin: Target logit of the label in the interior, in logit units.
+        padding: Treatment of pixels outside the image: 'labelled' leaves them out, 'zeros' gives
+            them class 0.
+        rho_init: Initial and smallest value of rho.
+        settings: Further arguments of :class:`AugmentedLagrangian`, except ``penalty``.
 
     Attributes:
         multipliers: lambda of the interior and of the boundary, (2, K) float.
@@ -131,7 +133,7 @@ class RegionLagrangian(AugmentedLagrangian):
         num_updates: Number of validations so far, () int64.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Murugesan et al., Class and Region-Adaptive Constraints for Network Calibration, MICCAI
@@ -166,7 +168,7 @@ class RegionLagrangian(AugmentedLagrangian):
             self.register_buffer(name, value.expand(len(REGIONS), -1).clone())
 
     def start_dual_epoch(self) -> Any:
-        """:class:`RegionStatistics` for one validation, under the present multipliers and rho."""
+        """Create :class:`RegionStatistics` with the current multipliers and rho."""
         return RegionStatistics(self)
 
     def curves(self) -> dict[str, Tensor]:

@@ -16,39 +16,39 @@ __all__ = ["SampleMultipliers", "SampleStatistics"]
 
 
 class SampleStatistics:
-    """Violations of the training samples, each as its last visit in one epoch left it.
+    """Violations of the training samples in one epoch, each from the last visit of the sample.
 
-    Between two processes, which may have visited a sample each, the mean counts.
+    If several processes visited a sample, their violations are averaged.
 
-    Made by :meth:`SampleMultipliers.start_dual_epoch`; what it holds has the size of the
+    Created by :meth:`SampleMultipliers.start_dual_epoch`; it takes as much memory as the
     multipliers.
 
     Args:
-        lagrangian: The multipliers that the epoch is trained with; they are read again when the
-            epoch is over and must not change before.
+        lagrangian: The multipliers used in this epoch; they are read again at its end and must not
+            change before.
     """
 
     def __init__(self, lagrangian: SampleMultipliers) -> None:
         self.lagrangian = lagrangian
-        # Metal has no float64, which the mean violation is summed in.
+        # Metal has no float64, which the mean violation needs.
         device = lagrangian.multipliers.device
         device = torch.device("cpu") if device.type == "mps" else device
         self.violation = torch.zeros_like(lagrangian.multipliers, device=device)
-        """h of each sample, (N, K), 0 where it was not visited."""
+        """Violation h of each sample, (N, K), 0 if it was not visited."""
         self.visits = torch.zeros(lagrangian.num_samples, dtype=torch.int64, device=device)
         """Number of processes that visited each sample, (N,)."""
 
     @property
     def count(self) -> Tensor:
-        """Number of samples that were visited, () int64."""
+        """Number of visited samples, () int64."""
         return (self.visits > 0).sum()
 
     @torch.no_grad()
     def update(self, index: Tensor, violation: Tensor) -> None:
-        """Note a batch, in place of what is known of its samples.
+        """Record a batch, replacing earlier violations of its samples.
 
         Args:
-            index: Numbers of the samples, (B,) int64 in [0, N).
+            index: Indices of the samples, (B,) int64 in [0, N).
             violation: Their violations, (B, K).
         """
         index = index.to(self.visits.device)
@@ -61,9 +61,9 @@ class SampleStatistics:
         self.visits.zero_()
 
     def all_reduce_(self) -> SampleStatistics:
-        """Put together what all processes know; without a process group nothing happens.
+        """Combine the violations of all processes; no-op without a process group.
 
-        What one process alone has seen stays as it is to the last bit.
+        Samples visited by a single process keep their violations bitwise.
         """
         sum_over_processes_((self.violation, self.visits))
         self.violation /= self.visits.clamp(min=1)[:, None]
@@ -77,7 +77,7 @@ class SampleStatistics:
 
     @property
     def mean_derivative(self) -> Tensor:
-        """P'(h) of each visited sample, and the multipliers of the others, (N, K)."""
+        """P'(h) of the visited samples, and the multipliers of the others, (N, K)."""
         multipliers = self.lagrangian.multipliers.to(self.violation.device)
         rho = self.lagrangian.rho.to(self.violation.device)
         _, slope = penalty_lagrangian(
@@ -87,19 +87,19 @@ class SampleStatistics:
 
 
 class SampleMultipliers(AugmentedLagrangian):
-    r"""Augmented Lagrangian of margin constraints with multipliers of each training sample.
+    r"""Augmented Lagrangian of margin constraints with multipliers for each training sample.
 
-    After every epoch of training, with the violation :math:`h_{ik}` that sample i had when it was
-    last visited, under the weights of that step:
+    The update after every training epoch, with the violation :math:`h_{ik}` of sample i at its last
+    visit, is
 
     .. math:: \lambda_{ik} \leftarrow clip(P'(h_{ik}; \lambda_{ik}, \rho_k))
 
-    Samples that no step has visited keep their multipliers. Rho is one for each class and grows as
-    in :class:`AugmentedLagrangian`, by the mean violation of the visited samples.
+    Samples that were not visited keep their multipliers. Each class has one rho, which grows as in
+    :class:`AugmentedLagrangian`, based on the mean violation of the visited samples.
 
-    Memory: N K float32 in the module and in each checkpoint, as much again for the statistics of
-    the epoch, and twice as much while :meth:`step_` runs. N K float32 are 1.1 MB for the 14,177
-    posts and 20 classes of 20 Newsgroups, 20 MB for CIFAR-100 and 5.1 GB for ImageNet.
+    The module and each checkpoint hold N K float32 values, the statistics of an epoch as many, and
+    :meth:`step_` temporarily needs twice as many. N K float32 values take 1.1 MB for 20 Newsgroups
+    (14,177 posts and 20 classes), 20 MB for CIFAR-100 and 5.1 GB for ImageNet.
 
     Args:
         num_samples: N, the size of the training set.
@@ -113,11 +113,11 @@ class SampleMultipliers(AugmentedLagrangian):
         num_updates: Number of epochs so far, () int64.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
-        Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3:
-        the constraints of each sample, whose multipliers CALS replaces by class-wise ones.
+        Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3: the
+        constraints per sample, whose multipliers CALS replaces by class-wise ones.
 
     Example:
         >>> import torch
@@ -136,7 +136,7 @@ class SampleMultipliers(AugmentedLagrangian):
         self.register_buffer("multipliers", self.multipliers.expand(num_samples, -1).clone())
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
-        """What samples outside the training set have: multipliers' means over samples, and rho."""
+        """Multipliers averaged over samples, for data outside the training set, and rho."""
         return self.multipliers.mean(0), self.rho
 
     def curves(self) -> dict[str, Tensor]:
@@ -145,14 +145,14 @@ class SampleMultipliers(AugmentedLagrangian):
         return {"lambda": mean, "rho": rho}
 
     def start_dual_epoch(self) -> Any:
-        """:class:`SampleStatistics` for one epoch of training."""
+        """Create :class:`SampleStatistics` for one training epoch."""
         return SampleStatistics(self)
 
     def step_(self, statistics: SampleStatistics) -> None:
         """Update the multipliers, then rho, in place.
 
         Raises:
-            ValueError: If a violation is NaN or infinite; the state then stays as it was.
+            ValueError: If a violation is NaN or infinite; the state then stays unchanged.
         """
         finite = statistics.violation.isfinite().all(1)
         if not finite.all():

@@ -1,4 +1,4 @@
-"""The threshold of the uncertainty that parts certain from uncertain samples."""
+"""The threshold that separates certain from uncertain samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["UncertaintyStatistics", "UncertaintyThreshold"]
 
 
 class UncertaintyStatistics:
-    """Number and summed entropies of the wrong and of the right predictions of one validation.
+    """Numbers and summed entropies of the wrong and the correct predictions of one validation.
 
     Example:
         >>> import torch
@@ -31,9 +31,9 @@ class UncertaintyStatistics:
 
     def __init__(self) -> None:
         self.number = torch.zeros(2, dtype=torch.int64)
-        """Of wrong and of right predictions."""
+        """Number of wrong and of correct predictions."""
         self.sum_entropy = torch.zeros(2, dtype=torch.float64)
-        """Of each, in nats."""
+        """Summed entropy of each, in nats."""
 
     @property
     def count(self) -> Tensor:
@@ -48,13 +48,13 @@ class UncertaintyStatistics:
 
         Args:
             logits: (N, K) or (N, K, ...), any floating dtype.
-            mask: (N, ...) bool of the samples that count; None: all.
-            target: Labels (N, ...) int64, needed.
+            mask: (N, ...) bool, true for valid samples. None means all.
+            target: Labels (N, ...) int64; required.
 
         Raises:
-            ValueError: If labels are missing, or shapes do not fit.
-            NonFiniteLogitsError: If a logit that counts is NaN or infinite. The sums then stay
-                as they were.
+            ValueError: If labels are missing or shapes do not fit.
+            NonFiniteLogitsError: If a logit of a valid sample is NaN or infinite. The sums then
+                stay unchanged.
         """
         if target is None:
             raise ValueError("right and wrong predictions need labels: pass target")
@@ -77,31 +77,31 @@ class UncertaintyStatistics:
         self.sum_entropy.zero_()
 
     def all_reduce_(self) -> UncertaintyStatistics:
-        """Add up the sums of all processes; without a process group nothing happens."""
+        """Add up the sums of all processes; no-op without a process group."""
         sum_over_processes_((self.number, self.sum_entropy))
         return self
 
 
 class UncertaintyThreshold(LearnedState):
-    r"""Threshold of AvUC, half-way between the uncertainties of right and wrong predictions.
+    r"""Threshold of AvUC, half-way between the entropies of correct and wrong predictions.
 
-    After each of the first validations, with the entropies u in nats,
+    The update after each of the first validations, with entropies u in nats, is
 
-    .. math:: u_{th} \leftarrow \tfrac12 (mean_{right}\, u + mean_{wrong}\, u);
+    .. math:: u_{th} \leftarrow \tfrac12 (mean_{right}\, u + mean_{wrong}\, u).
 
-    from then on it stays. A validation without right, or without wrong predictions changes
-    nothing.
+    Afterwards the threshold stays fixed. A validation without correct or without wrong predictions
+    changes nothing.
 
     Args:
-        threshold: First threshold, in nats, >= 0.
-        num_validations: How many validations move it.
+        threshold: Initial threshold, in nats, >= 0.
+        num_validations: Number of validations that update it.
 
     Attributes:
         threshold: () float, in nats.
         num_updates: Number of validations so far, () int64.
 
     Raises:
-        ValueError: For an argument out of its range.
+        ValueError: For an invalid argument.
 
     Reference:
         Krishnan and Tickoo, Improving Model Calibration with Accuracy versus Uncertainty
@@ -129,7 +129,7 @@ class UncertaintyThreshold(LearnedState):
         self.register_buffer("threshold", torch.tensor(threshold, dtype=state_dtype()))
 
     def start_dual_epoch(self) -> Any:
-        """:class:`UncertaintyStatistics` of one validation; they need nothing of the state."""
+        """Create :class:`UncertaintyStatistics` for one validation."""
         return UncertaintyStatistics()
 
     def _update_(self, statistics: UncertaintyStatistics, validation: int) -> None:
