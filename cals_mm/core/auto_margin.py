@@ -153,6 +153,8 @@ class AutoMargin(WideBuffers):
         """Why the margin has not been lowered, if it has not."""
         if self.engaged:
             return ""
+        if self.overconfident:
+            return "the margin waits whether the over-confidence lasts"
         return "the model is not over-confident: the margin stays out of reach"
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:

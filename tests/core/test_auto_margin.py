@@ -76,6 +76,7 @@ def test_a_moment_of_over_confidence_while_the_accuracy_rises_faster() -> None:
     margin.step_(seen(0.9, accuracy=0.6))
     margin.step_(seen(1.2, accuracy=0.66))
     assert margin.value == 10.0
+    assert "waits whether the over-confidence lasts" in margin.remark()
     margin.step_(seen(1.2, accuracy=0.72))
     assert margin.value == pytest.approx(8.0 / 1.2), "twice in a row"
     assert margin.remark() == ""
