@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._library import define_operator
+from ._library import define_operator, is_compiling
 from ._normalisation import arithmetic_dtype
 from .backends.installed import has_triton
 from .backends.tiles import dense
@@ -52,7 +52,7 @@ class FusedOperator:
     def __call__(self, *arguments: Any) -> Results:
         """The results, of which the scalar is differentiable by the first argument."""
         # A tracer records the operator. Otherwise its node is made here, which saves a dispatch.
-        if torch.compiler.is_compiling():
+        if is_compiling():
             call = self._operator
         # What torch.func needs costs as much as the rest of a small call.
         elif torch._C._are_functorch_transforms_active():

@@ -13,10 +13,20 @@ from typing import Any
 
 import torch
 
-__all__ = ["LIBRARY", "define_operator"]
+__all__ = ["LIBRARY", "define_operator", "is_compiling"]
 
 LIBRARY = torch.library.Library("cals_mm", "DEF")
 """Where all operators are registered, as ``torch.ops.cals_mm.*``."""
+
+_HAS_FAKES = hasattr(torch.library, "register_fake")
+"""Torch before 2.4 runs the implementation for meta tensors where later ones run the fake one."""
+
+is_compiling: Callable[[], bool] = (
+    torch.compiler.is_compiling
+    if hasattr(torch.compiler, "is_compiling")
+    else torch._utils.is_compiling  # its name before torch 2.3
+)
+"""Whether ``torch.compile`` or ``torch.export`` traces the program."""
 
 
 def define_operator(
@@ -44,11 +54,17 @@ def define_operator(
         The operator's default overload.
     """
     name = schema.split("(", 1)[0]
-    LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
+    if _HAS_FAKES:
+        LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
+    else:
+        LIBRARY.define(schema)
     implementations = run if isinstance(run, dict) else {"CompositeExplicitAutograd": run}
     for key, implementation in implementations.items():
         LIBRARY.impl(name, implementation, key)
-    torch.library.register_fake(f"{LIBRARY.ns}::{name}", fake, lib=LIBRARY)
+    if _HAS_FAKES:
+        torch.library.register_fake(f"{LIBRARY.ns}::{name}", fake, lib=LIBRARY)
+    else:
+        LIBRARY.impl(name, fake, "Meta")
     if autograd is not None:
         LIBRARY.impl(name, autograd, "Autograd")
     return getattr(getattr(torch.ops, LIBRARY.ns), name).default
