@@ -1,4 +1,4 @@
-"""The sums that calibration metrics are made of, and the grids that they are taken over."""
+"""The sums that calibration metrics are computed from, and the grids they are taken over."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bin_edges(num_bins: int, dtype: torch.dtype, device: torch.device | str = "c
 def bin_index(value: Tensor, num_bins: int) -> Tensor:
     """Index of the bin (a, b] that each value of [0, 1] lies in; 0 belongs to the first.
 
-    A value whose product with ``num_bins`` rounds to a whole number counts as lying on that edge.
+    A value whose product with ``num_bins`` rounds to an integer is taken to lie on that edge.
 
     Args:
         value: Any shape, float32 or float64, in [0, 1].
@@ -76,9 +76,9 @@ def cell_edges() -> Tensor:
 class CalibrationStatistics:
     """Sums over samples from which every calibration metric follows.
 
-    Counts are int64 and sums float64, so statistics of parts of a data set, added up in any
-    order, are those of the whole, with far more than 2^24 samples in a bin. The size is
-    O(num_classes x num_bins), whatever the number of samples.
+    Counts are int64 and sums float64, so the statistics of parts of a data set can be added up in
+    any order, even with far more than 2^24 samples in a bin. The size is O(num_classes x num_bins),
+    regardless of the number of samples.
     """
 
     bin_count: Tensor
@@ -98,21 +98,21 @@ class CalibrationStatistics:
     class_positive: Tensor
     """Of these, the samples whose label is this class, (K, bins) int64."""
     class_probability: Tensor
-    """Sum of this class's probability per bin of it, (K, bins) float64."""
+    """Sum of this class's probability per bin, (K, bins) float64."""
     class_correct: Tensor
     """Correct samples of each class, (K,) int64."""
     negative_log_likelihood: Tensor
     """Sum of -log p(label), () float64, in nats."""
     brier: Tensor
-    """Sum of the squared distances between probabilities and one-hot label, () float64."""
+    """Sum of squared distances between probabilities and one-hot labels, () float64."""
     nonfinite: Tensor
-    """Samples that were left out because of NaN or infinite logits, () int64."""
+    """Samples left out because of NaN or infinite logits, () int64."""
 
     @classmethod
     def zeros(
         cls, num_classes: int, num_bins: int = 15, device: torch.device | str = "cpu"
     ) -> CalibrationStatistics:
-        """Statistics of no sample."""
+        """Create statistics without samples."""
         shapes = {
             "bin": (num_bins,),
             "cell": (NUM_CELLS,),
@@ -138,7 +138,7 @@ class CalibrationStatistics:
 
     @property
     def count(self) -> int:
-        """Number of samples (or pixels) that the sums hold."""
+        """Number of samples (or pixels) in the sums."""
         return int(self.bin_count.sum())
 
     def merge_(self, other: CalibrationStatistics) -> CalibrationStatistics:
@@ -167,17 +167,17 @@ class CalibrationStatistics:
 
     @classmethod
     def from_dict(cls, tensors: dict[str, Tensor]) -> CalibrationStatistics:
-        """What :meth:`to_dict` made."""
+        """Rebuild the statistics from the result of :meth:`to_dict`."""
         return cls(**tensors)
 
     def pack(self) -> tuple[Tensor, Tensor]:
-        """All counts as one int64 vector and all sums as one float64 vector, for a reduction."""
+        """Pack all counts into one int64 vector, and all sums into one float64 vector."""
         counts = [getattr(self, f.name).reshape(-1) for f in fields(self) if f.name not in _FLOATS]
         sums = [getattr(self, f.name).reshape(-1) for f in fields(self) if f.name in _FLOATS]
         return torch.cat(counts), torch.cat(sums)
 
     def unpack_(self, counts: Tensor, sums: Tensor) -> CalibrationStatistics:
-        """Take over the vectors of :meth:`pack`, in place."""
+        """Replace all tensors by those in the vectors of :meth:`pack`, in place."""
         start = {True: 0, False: 0}
         for field in fields(self):
             tensor, is_sum = getattr(self, field.name), field.name in _FLOATS

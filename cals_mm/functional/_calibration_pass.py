@@ -1,4 +1,4 @@
-"""From logits and labels to the calibration statistics."""
+"""Compute the calibration statistics from logits and labels."""
 
 from __future__ import annotations
 
@@ -24,27 +24,25 @@ def calibration_statistics(
     ignore_index: int | None = -100,
     probabilities: bool = False,
 ) -> CalibrationStatistics:
-    """Sums over a batch from which every calibration metric follows.
+    """Compute the sums over a batch from which every calibration metric follows.
 
-    Statistics of batches are added up with ``+`` or ``merge_``. Probabilities are computed in
-    float32 (float64 for float64 logits) and summed in float64. A sample with NaN or +inf among
-    its logits, or with a logit of -inf for its label, is counted in ``nonfinite`` and left out
-    of everything else.
+    Add up the statistics of batches with ``+`` or ``merge_``. Probabilities are computed in float32
+    (float64 for float64 logits) and summed in float64. A sample with NaN or +inf among its logits,
+    or with a logit of -inf for its label, is counted in ``nonfinite`` only.
 
     Args:
         logits: (N, K) or (N, K, ...), any floating dtype.
         target: Labels (N, ...) int64.
         num_bins: Number of equal-width bins (a, b] of [0, 1].
-        ignore_index: Label of the samples that count for nothing, whatever their logits hold.
-            None: every sample counts.
-        probabilities: ``logits`` holds probabilities instead. A label's probability of zero then
-            costs -log of the smallest normal number (87 for float32).
+        ignore_index: Label of the samples to ignore, whatever their logits. None ignores no label.
+        probabilities: Whether ``logits`` holds probabilities. A label with probability zero then
+            adds -log of the smallest normal number (87 for float32) to the likelihood's sum.
 
     Returns:
         Statistics on the device of ``logits``.
 
     Raises:
-        ValueError: For shapes or labels that do not fit, or probabilities that are none.
+        ValueError: If shapes or labels do not fit, or if probabilities do not sum to 1.
 
     Example:
         >>> import torch
@@ -132,7 +130,7 @@ def _check_probabilities(sums: LogitSums) -> None:
 
 
 def _positions(valid: Tensor | None, index: Tensor) -> Tensor:
-    """Positions in the flattened target of some of the valid samples."""
+    """Positions of some of the valid samples in the flattened target."""
     return index if valid is None else valid.reshape(-1).nonzero().squeeze(1)[index]
 
 
@@ -153,9 +151,9 @@ def _entropy(
 
 
 def _correct(sums: LogitSums, logits: Tensor, labels: Tensor, valid: Tensor | None) -> Tensor:
-    """Whether the label has the largest logit, the first of equals, (V,) bool."""
+    """Whether the label has the largest logit, the first of equal ones, (V,) bool."""
     correct = sums.of_label == sums.confidence
-    # Several times faster than an arg-max; only up to 1/2 another class can have as much.
+    # Several times faster than argmax; another class can have as much only up to 1/2.
     doubtful = (correct & (sums.confidence < 0.501)).nonzero().squeeze(1)
     if len(doubtful):
         few = samples_at(logits, _positions(valid, doubtful))
@@ -187,7 +185,7 @@ def _add_classes(statistics: CalibrationStatistics, sums: LogitSums, labels: Ten
     index = bin_index(sums.of_label, bins).add_(labels, alpha=bins)
     statistics.class_positive += torch.bincount(index, minlength=shape.numel()).view(shape)
     sums.class_count[:, 0] = len(labels) - sums.class_count.sum(1)
-    # The rounding of a difference must not make a sum of probabilities negative.
+    # Rounding of the difference must not make a sum of probabilities negative.
     lowest = (sums.class_total - sums.class_probability.sum(1)).clamp_(min=0)
     sums.class_probability[:, 0] = lowest
     statistics.class_count += sums.class_count

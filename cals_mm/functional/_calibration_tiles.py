@@ -15,9 +15,9 @@ __all__ = ["LogitSums", "samples_at", "sum_tile", "tiles_of", "widened"]
 _CACHE_ELEMENTS = 1 << 19
 """Elements of a tile on the CPU: a tile and its float64 copy stay in cache."""
 _WIDENED = 1 << 22
-"""Elements of half precision that are copied to float32 at a time."""
+"""Half-precision elements that are copied to float32 at a time."""
 _DEVICE_ELEMENTS = 1 << 24
-"""Elements of a tile where every operation is a launch on an accelerator."""
+"""Elements of a tile on an accelerator, where every operation is a kernel launch."""
 
 
 class LogitSums(NamedTuple):
@@ -32,7 +32,7 @@ class LogitSums(NamedTuple):
     square_total: Tensor
     """Sum of all squared probabilities, () float64."""
     class_count: Tensor
-    """Probabilities of each class by bin, but for the lowest bin, (K, bins) int64."""
+    """Number of probabilities of each class per bin, except the lowest bin, (K, bins) int64."""
     class_probability: Tensor
     """Their sums, (K, bins) float64."""
 
@@ -49,7 +49,7 @@ def samples_at(logits: Tensor, positions: Tensor) -> Tensor:
 def widened(
     logits: Tensor, target: Tensor, valid: Tensor | None, dtype: torch.dtype
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """The input as it is, or in the dtype of the arithmetic, a few samples or images at a time."""
+    """Yield the input unchanged, or a few samples or images at a time in the arithmetic's dtype."""
     step = len(logits) if logits.dtype == dtype else max(1, _WIDENED // logits[0].numel())
     for start in range(0, len(logits), step):
         part = slice(start, start + step)
@@ -64,7 +64,7 @@ class Tile(NamedTuple):
 
 
 def tiles_of(logits: Tensor, target: Tensor, valid: Tensor | None) -> Iterator[Tile]:
-    """Views of the input: images stay planar, a transposed copy would cost more than the rest."""
+    """Yield views of the input; images stay planar, as transposing them would cost too much."""
     num_classes = logits.shape[1]
     limit = _CACHE_ELEMENTS if logits.device.type == "cpu" else _DEVICE_ELEMENTS
     step = max(1, limit // num_classes)
@@ -101,7 +101,7 @@ def sum_tile(
     probability = scores.contiguous() if probabilities else scores.softmax(class_dim)
     exact = probability.double()
     flat, shape = probability.view(-1), (probability.shape[class_dim], num_bins)
-    # Nearly all probabilities lie in the lowest bin, whose sums follow from the totals.
+    # Nearly all probabilities lie in the lowest bin; its sums follow from the totals.
     above = _nonzero(flat > end)
     high = flat.index_select(0, above)
     if class_dim == 1:
@@ -116,7 +116,7 @@ def sum_tile(
         exact.sum(1 - class_dim),
         torch.dot(exact.view(-1), exact.view(-1)),
         torch.bincount(index, minlength=size).view(shape),
-        # The conversion is for an empty index, of which bincount makes integers.
+        # bincount returns integers for an empty index, hence the conversion.
         torch.bincount(index, high.double(), minlength=size).double().view(shape),
     )
 

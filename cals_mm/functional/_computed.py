@@ -1,4 +1,4 @@
-"""Scalars whose gradient is written while their value is computed."""
+"""Scalar functions that compute their gradient together with their value."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Compute = Callable[[Tensor, Tensor | None], Tensor]
 
 
 def computed_with_gradient(inputs: Tensor, compute: Compute) -> Tensor:
-    """Value of a function that writes its gradient where it is asked to.
+    """Make a function that computes value and gradient differentiable.
 
-    One buffer of the size of the inputs is all that is kept, and the first backward hands it out.
-    A second one, through the same graph, computes it again.
+    Only one buffer of the size of the inputs is kept, which the first backward returns. A second
+    backward through the same graph computes it again.
 
     Args:
         inputs: Any shape, floating.
-        compute: Given the inputs, detached, and a tensor of their shape with any content, or None
-            where no gradient is needed, writes the gradient into it and returns the value ().
+        compute: Called with the detached inputs and an uninitialised tensor of their shape (None if
+            no gradient is needed); writes the gradient into that tensor and returns the value ().
 
     Returns:
         The value; differentiable once.

@@ -1,4 +1,4 @@
-"""What a validation contributes to the multipliers: sums over its samples."""
+"""Sums over the samples of a validation, from which the multipliers are updated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dual_sums(
     lambda_min: float = 1e-6,
     lambda_max: float = 1e6,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums over samples of the clipped penalty derivative and of the violation.
+    """Sum the clipped penalty derivative and the violation over samples.
 
     Args:
         logits: (N, K) or (N, K, ...) floating.
@@ -35,12 +35,12 @@ def dual_sums(
         rho: (K,).
         margin: Largest admissible logit distance, in logit units.
         kind: Penalty function.
-        mask: (N, ...) bool of the samples that count; None: all.
+        mask: (N, ...) bool, true for valid samples. None means all.
         lambda_min: Lower clip of each derivative.
         lambda_max: Upper clip of each derivative.
 
-    Samples outside the mask may hold anything. Logits inside it that are not finite make a sum that
-    is not finite either, which is the caller's to check.
+    Logits outside the mask are not used. If logits inside it are not finite, neither are the sums;
+    checking that is up to the caller.
 
     Returns:
         count () int64, sum of clip(P'(h)) (K,) float64, sum of h (K,) float64, on the device of
@@ -93,4 +93,4 @@ DUAL_SUMS = define_operator(
     _run,
     _fake,
 )
-"""Of the fields of :class:`DualProblem`."""
+""":func:`dual_sums` as an operator; its arguments are the fields of :class:`DualProblem`."""

@@ -1,4 +1,4 @@
-"""Bins that hold equally many samples, from the cells of the fine grid of confidences."""
+"""Bins of equally many samples, from the cells of the fine confidence grid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["EqualMassBins", "EqualMassCuts", "equal_mass_bins", "equal_mass_cuts
 
 
 class EqualMassCuts(NamedTuple):
-    """Where the edges between the bins cut the cells; cells in ascending order of confidence."""
+    """Where the edges between bins cut the cells, in ascending order of confidence."""
 
     cell: Tensor
     """Cell that each edge lies in, (bins - 1,) int64."""
@@ -25,9 +25,9 @@ class EqualMassCuts(NamedTuple):
     """Share of them below the edge, (bins - 1,) float64 in (0, 1]."""
 
     def sums(self, ascending: Tensor) -> Tensor:
-        """Sums of a quantity of the cells up to each edge, and 0 and all: (bins + 1,) float64.
+        """Cumulative sums of a quantity at each edge, from 0 to the total, (bins + 1,) float64.
 
-        A cell that is cut is shared out in proportion.
+        A cell that contains an edge is divided in proportion.
         """
         values = ascending.double()
         total = values.cumsum(0)
@@ -36,11 +36,11 @@ class EqualMassCuts(NamedTuple):
 
 
 def equal_mass_cuts(ascending_count: Tensor, rank: Tensor) -> EqualMassCuts:
-    """Cut the cells after the samples of some ranks.
+    """Cut the cells after the samples of the given ranks.
 
     Args:
-        ascending_count: Samples of each cell in ascending order of confidence, (cells,) int64,
-            N > 0 in all.
+        ascending_count: Samples of each cell in ascending order of confidence, (cells,) int64, N >
+            0 in total.
         rank: Ranks in 1..N, ascending, (bins - 1,) int64.
     """
     below = ascending_count.cumsum(0)
@@ -56,22 +56,21 @@ class EqualMassBins(NamedTuple):
     edges: Tensor
     """Confidences between the bins, (bins - 1,) float64, ascending."""
     samples: Tensor
-    """Number of samples, (bins,) int64; bin j ends at that of rank floor(j N / bins), or 1."""
+    """Number of samples, (bins,) int64; bin j ends at rank floor(j N / bins), but at least 1."""
     confidence: Tensor
-    """Mean confidence, (bins,) float64; NaN where a bin is empty."""
+    """Mean confidence, (bins,) float64; NaN in empty bins."""
     accuracy: Tensor
-    """Share of correct predictions, (bins,) float64; NaN where a bin is empty."""
+    """Share of correct predictions, (bins,) float64; NaN in empty bins."""
 
 
 def equal_mass_bins(
     cell_count: Tensor, cell_correct: Tensor, cell_confidence: Tensor, num_bins: int
 ) -> EqualMassBins:
-    """Bins of equally many samples from the cells of :class:`CalibrationStatistics`.
+    """Compute bins of equally many samples from the cells of :class:`CalibrationStatistics`.
 
-    An edge lies in the cell of the sample that it belongs to, in proportion to the cell's samples
-    below it: it is off by less than the width of a cell, (1 - edge) / 1024 or 2^-24. A mean is off
-    by what the proportional shares of the two cells at its ends can be off: by at most the share
-    of the bin's samples that lie in them.
+    An edge is interpolated within the cell of its sample, so its error is less than the width of
+    the cell, (1 - edge) / 1024 or 2^-24. The error of a mean is at most the share of the bin's
+    samples that lie in the two cells at its ends.
 
     Args:
         cell_count: Samples per cell, (NUM_CELLS,) int64, as in :class:`CalibrationStatistics`.

@@ -1,4 +1,4 @@
-"""A scalar and its gradient in one pass, as one operator and one node of the autograd graph."""
+"""A scalar and its gradient in one pass, as one operator and one autograd node."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from .backends.tiles import dense
 __all__ = ["FusedOperator", "Results", "fake_results", "gradient_unit", "stacked"]
 
 Results = tuple[Tensor, Tensor, Tensor]
-"""The scalar (); other values (n,), of which the last is the unit of the gradient; the gradient by
-the first argument in these units, or without elements where it was not asked for."""
+"""The scalar (); other values (n,), the last of which is the unit of the gradient; the gradient
+with respect to the first argument in that unit, empty if it was not requested."""
 
 
 class FusedOperator:
-    """An operator that gives a scalar with its gradient already computed.
+    """An operator that returns a scalar with its gradient already computed.
 
-    The backward multiplies the gradient by the incoming one in place: the buffer belongs to this
-    node, so there is one buffer of the size of the logits, and no more. The price: there is one
-    backward for each forward.
+    The backward multiplies the gradient in place by the incoming one. That saves a second buffer of
+    the size of the logits, but allows only one backward for each forward.
 
     Args:
-        public: Name of the function that a user calls, for what is refused.
-        schema: ``name(Tensor logits, ...)``; it gives :data:`Results`.
-        run: Computes them.
-        fake: Gives such results with any content.
+        public: Name of the public function, for error messages.
+        schema: ``name(Tensor logits, ...)``; it returns :data:`Results`.
+        run: Computes the results.
+        fake: Returns results of the same shapes with any content.
     """
 
     def __init__(
@@ -50,11 +49,11 @@ class FusedOperator:
         )
 
     def __call__(self, *arguments: Any) -> Results:
-        """The results, of which the scalar is differentiable by the first argument."""
-        # A tracer records the operator. Otherwise its node is made here, which saves a dispatch.
+        """Return the results; the scalar is differentiable with respect to the first argument."""
+        # A tracer records the operator. Otherwise the node is created here, which saves a dispatch.
         if is_compiling():
             call = self._operator
-        # What torch.func needs costs as much as the rest of a small call.
+        # Supporting torch.func costs as much as the rest of a small call, hence the check.
         elif torch._C._are_functorch_transforms_active():
             call = self._transformed_node.apply
         else:
@@ -69,7 +68,7 @@ class FusedOperator:
 
 
 def _nodes(public: str, compute: Callable[..., Results]) -> tuple[Any, Any]:
-    """The node of an operator, and the same as ``torch.func`` wants it."""
+    """Create the autograd node of an operator, and its variant for ``torch.func``."""
 
     class Node(torch.autograd.Function):
         @staticmethod
@@ -87,7 +86,7 @@ def _nodes(public: str, compute: Callable[..., Results]) -> tuple[Any, Any]:
 
         @staticmethod
         def backward(ctx: Any, grad_value: Tensor | None, *others: Tensor | None) -> Any:
-            # The gradient is an output, so that whoever differentiates it comes by here.
+            # The gradient is an output, so that differentiating it ends up here.
             if others[1] is not None:
                 raise RuntimeError(
                     f"{public} is not differentiable twice; set CALS_MM_BACKEND=eager for the "
@@ -104,7 +103,7 @@ def _nodes(public: str, compute: Callable[..., Results]) -> tuple[Any, Any]:
             gradient, parts = ctx.saved_tensors
             factor = grad_value * parts[-1] if gradient.dtype == torch.float16 else grad_value
             ctx.used = type(gradient) is Tensor and not torch.is_grad_enabled()
-            # A tracer wants a new tensor, and so does whoever differentiates the gradient.
+            # Tracing, and differentiating the gradient, require a new tensor.
             scaled = _scale_(gradient, factor) if ctx.used else gradient * factor
             return scaled.to(ctx.dtype), *nothing
 
@@ -135,7 +134,7 @@ def _scale_(gradient: Tensor, factor: Tensor) -> Tensor:
         value = float(factor)
         return gradient if value == 1 else gradient.mul_(value)
     if gradient.is_cuda and has_triton():
-        # Asking whether the factor is 1 would wait for the device, so a kernel asks there.
+        # Comparing the factor with 1 here would wait for the device, so a kernel does it.
         from .backends.triton_loss import scale_unless_one_
 
         return scale_unless_one_(gradient, factor)
@@ -143,7 +142,7 @@ def _scale_(gradient: Tensor, factor: Tensor) -> Tensor:
 
 
 def fake_results(logits: Tensor, *arguments: Any, parts: int) -> Results:
-    """Results of the right shapes; ``arguments[-1]`` says whether the gradient is among them."""
+    """Results of the right shapes, with a gradient if ``arguments[-1]`` is true."""
     dtype = arithmetic_dtype(logits)
     gradient = torch.empty_like(dense(logits)) if arguments[-1] else logits.new_empty(0)
     return logits.new_empty((), dtype=dtype), logits.new_empty(parts, dtype=dtype), gradient
@@ -157,10 +156,10 @@ def stacked(values: list[float | Tensor], dtype: torch.dtype, device: torch.devi
 
 
 def gradient_unit(logits: Tensor, scale: float | Tensor) -> float | Tensor:
-    """What the gradient is divided by until the backward, given the scale of its largest part.
+    """Unit in which the gradient is stored, given the scale of its largest part.
 
-    In float16, gradients of a mean over a million pixels would vanish before a gradient scaler
-    could enlarge them: the buffer holds those of the sum.
+    In float16 the gradient of a mean over a million pixels would underflow before a gradient scaler
+    could enlarge it, so the buffer holds the gradient of the sum.
     """
     if logits.dtype != torch.float16:
         return 1.0

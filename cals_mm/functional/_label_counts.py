@@ -1,4 +1,4 @@
-"""Which labels count, and how many they are."""
+"""Find and count the valid labels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["COUNT_LABELS", "label_counts", "valid_labels"]
 def label_counts(
     target: Tensor, num_classes: int, ignore_index: int | None, class_weight: Tensor | None
 ) -> tuple[float | Tensor, float | Tensor]:
-    """Number of labels that count, and the sum of their class weights.
+    """Return the number of valid labels, and the sum of their class weights.
 
     Args:
         target: Labels (N, ...) int64, contiguous.
         num_classes: K.
-        ignore_index: Label that does not count; None: all count.
+        ignore_index: Label to ignore. None ignores no label.
         class_weight: (K,) float32 or float64, contiguous, or None for a sum of 0.
 
     Returns:
@@ -45,7 +45,7 @@ def label_counts(
 
 
 def valid_labels(target: Tensor, num_classes: int, ignore_index: int | None) -> Tensor | None:
-    """Mask of the labels that count, (N, ...) bool, or None where all do.
+    """Mask of the valid labels, (N, ...) bool, or None if all are valid.
 
     Raises:
         ValueError: For labels out of range, on the CPU.
@@ -114,7 +114,7 @@ def _fake_count(
 
 
 _DEVICE = torch.float32
-"""Not float64, which Metal lacks."""
+"""float64 is missing on Metal."""
 
 COUNT_LABELS = define_operator(
     "count_labels(Tensor target, int num_classes, int? ignore_index, Tensor? class_weight)"

@@ -1,9 +1,8 @@
-"""The library of torch operators of this package, and how one is defined.
+"""The library of this package's torch operators, and how to define one.
 
-An operator is opaque to whatever traces a program (``torch.compile``, ``torch.export``, a
-``FakeTensorMode``): these see its schema and the shapes of its results, never its code. So the
-code behind it may ask for values and hand addresses to the compiled module, which gets nothing
-but memory that is there.
+An operator is opaque to tracers such as ``torch.compile``, ``torch.export`` or ``FakeTensorMode``:
+they see its schema and the shapes of its results, not its code. So that code may read values and
+pass addresses to the compiled module, which only ever sees real memory.
 """
 
 from __future__ import annotations
@@ -37,18 +36,18 @@ def define_operator(
 ) -> Any:
     """Define an operator of :data:`LIBRARY`.
 
-    Implementations are registered as they are: a call costs some microseconds, of which
-    ``torch.library.custom_op`` would take three times as many.
+    Implementations are registered directly, because ``torch.library.custom_op`` would make a call
+    about three times as expensive.
 
     Args:
         schema: ``name(arguments) -> results`` in torch's schema language.
-        run: Computes it from real tensors, on any device; or one function for each dispatch key,
-            'CPU' or 'CUDA'. No result may share memory with an argument.
-        fake: Gives results of the same shapes, dtypes and strides, with any content, without
-            asking for a value.
-        autograd: What records its derivative, called in place of the operator where a graph may be
-            recorded, e.g. ``apply`` of an ``autograd.Function``.
-            None: the operator has no derivative.
+        run: Computes the results from real tensors, on any device; or one function for each
+            dispatch key, 'CPU' or 'CUDA'. No result may share memory with an argument.
+        fake: Returns results of the same shapes, dtypes and strides, with any content, without
+            reading values.
+        autograd: Records the derivative; called instead of the operator when a graph may be
+            recorded, e.g. ``apply`` of an ``autograd.Function``. None means that the operator has
+            no derivative.
 
     Returns:
         The operator's default overload.

@@ -1,4 +1,4 @@
-"""The loss as an operator, which a backend computes together with its gradient."""
+"""The loss as an operator: a backend computes it together with its gradient."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BACKENDS = {backend.name: backend for row in LOSS_BACKENDS.values() for backend 
 
 
 def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossParts]:
-    """Loss with its gradient already computed, where one is needed.
+    """Compute the loss, together with its gradient if one is needed.
 
     Args:
-        problem: The loss; the gradient goes to ``problem.logits`` alone.
+        problem: The loss; only ``problem.logits`` receives a gradient.
         backend: 'native', 'chunked' or 'triton'.
 
     Returns:
-        Loss () in float32, or float64 for float64 logits, and what it is made of.
+        Loss () in float32, or float64 for float64 logits, and its parts.
     """
     with_gradient = problem.logits.requires_grad and torch.is_grad_enabled()
     loss, parts, _ = FUSED_LOSS(*problem, backend, with_gradient)
@@ -62,5 +62,5 @@ FUSED_LOSS = FusedOperator(
     _run,
     partial(fake_results, parts=len(LossParts._fields) + 1),
 )
-"""Of the fields of :class:`LossProblem`, a backend's name, and whether to compute the gradient;
-gives the loss and the values of :class:`LossParts`."""
+"""Takes the fields of :class:`LossProblem`, the name of a backend, and whether to compute the
+gradient; returns the loss and the values of :class:`LossParts`."""

@@ -1,4 +1,4 @@
-"""From a problem to its divisors: which samples count, and for how much."""
+"""Which samples of a problem are valid, and what its sums are divided by."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ def arithmetic_dtype(logits: Tensor) -> torch.dtype:
 
 
 def prepare(problem: LossProblem, *, traced: bool = False, by_label: bool = False) -> PreparedLoss:
-    """The problem with its divisors.
+    """Add mask and divisors to a problem.
 
-    On the CPU they are floats. Elsewhere they stay tensors, because asking for their value would
-    wait for the device at every step; so they do where a program may be traced.
+    Divisors are floats on the CPU. On other devices, and when tracing, they stay tensors, because
+    reading their values would wait for the device at every step.
 
     Args:
         problem: The loss.
-        traced: Whether ``torch.compile`` and the like may look on, so that no value is asked for.
-        by_label: The backend finds out by itself which samples count, so there is no mask of them.
+        traced: Whether the call may be traced, e.g. by ``torch.compile``, so that no value may be
+            read.
+        by_label: Whether the backend finds the valid samples from the labels and needs no mask.
 
     Raises:
-        ValueError: For labels out of range, on the CPU. On CUDA the device asserts, as it does in
-            ``torch.nn.functional.cross_entropy``, since an exception would need their values.
+        ValueError: For labels out of range, on the CPU. On CUDA a device-side assertion fails, as
+            in ``torch.nn.functional.cross_entropy``, since an exception would require waiting for
+            the labels.
     """
     logits, target = problem.logits, problem.target
     device, dtype = logits.device, arithmetic_dtype(logits)
@@ -88,7 +90,7 @@ def check_logits(logits: Tensor) -> None:
     """Check that logits are (N, K, ...) with K >= 2.
 
     Raises:
-        ValueError: If they are not, naming the shape.
+        ValueError: If they are not.
     """
     if logits.ndim < 2 or not logits.is_floating_point():
         raise ValueError(
@@ -106,7 +108,7 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
     """Check that logits (N, K, ...) and labels (N, ...) or probabilities (N, K, ...) fit.
 
     Raises:
-        ValueError: If they do not, naming the shapes.
+        ValueError: If they do not fit.
     """
     check_logits(logits)
     labels_shape = (logits.shape[0], *logits.shape[2:])
@@ -119,10 +121,10 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
 
 
 def check_coefficients(num_classes: int, multipliers: Tensor, rho: Tensor) -> None:
-    """Check that there is a multiplier and a rho for each class.
+    """Check that multipliers and rho have one entry per class.
 
     Raises:
-        ValueError: If there is not, naming the shape and the cure.
+        ValueError: If they do not.
     """
     for name, value in (("multipliers", multipliers), ("rho", rho)):
         if value.shape != (num_classes,):
@@ -138,7 +140,7 @@ def _constant(values: Tensor, device: torch.device) -> Tensor:
 
 
 def inverse(divisor: float | int | Tensor) -> float | Tensor:
-    """1 / divisor, or 0 where nothing is valid, so that the loss is 0 and not NaN."""
+    """1 / divisor, or 0 if nothing is valid, so that the loss is 0 and not NaN."""
     if isinstance(divisor, float | int):
         return 1 / divisor if divisor > 0 else 0.0
     return torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))

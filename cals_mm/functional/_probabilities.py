@@ -1,4 +1,4 @@
-"""Probabilities where logits are expected: nothing fails then, but every number is wrong."""
+"""Detect probabilities passed as logits, which would silently give wrong results."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NOT_LOGITS = (
 )
 
 _LOOKED_AT = 4096
-"""Samples of each batch, evenly spread."""
+"""Number of samples to check in each batch, evenly spread."""
 
 
 @torch.no_grad()
 def are_probabilities(logits: Tensor) -> bool:
-    """Whether the scores of every sample are non-negative and sum to 1, as no logits do.
+    """Whether the scores of every sample are non-negative and sum to 1, unlike logits.
 
     Args:
         logits: (N, K) or (N, K, ...) floating.
@@ -36,7 +36,7 @@ def are_probabilities(logits: Tensor) -> bool:
     rows = rows[:: -(-rows.shape[0] // _LOOKED_AT)]
     rows = rows[:, :, :: -(-rows.shape[0] * rows.shape[2] // _LOOKED_AT)]
     few = rows[:1, :, :1].float()
-    for part in (few, rows):  # most often the first sample tells
+    for part in (few, rows):  # usually the first sample decides
         tolerance = 2e-2 if torch.finfo(rows.dtype).eps > 1e-4 else 1e-3
         wide = part.float()
         if not bool((wide.amin() >= 0) & ((wide.sum(1) - 1).abs().amax() <= tolerance)):

@@ -1,4 +1,4 @@
-"""Probabilities added up over samples, as an operator that a backend computes."""
+"""Sums of probabilities over samples, as an operator."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["sum_logits"]
 
 
 class ProbabilityProblem(NamedTuple):
-    """Probabilities to be added up. None of its tensors is changed."""
+    """Probabilities to sum. No tensor is modified."""
 
     logits: Tensor
     """(N, K) or (N, K, ...) with at least one valid sample."""
     target: Tensor
     """Labels (N, ...) in [0, K) where valid."""
     valid: Tensor | None
-    """Mask (N, ...) of the samples that count; None: all."""
+    """Mask (N, ...) of the valid samples. None means all."""
     num_bins: int
     """Number of equal-width bins."""
     probabilities: bool
@@ -37,12 +37,12 @@ class ProbabilityProblem(NamedTuple):
 def sum_logits(
     logits: Tensor, target: Tensor, valid: Tensor | None, num_bins: int, probabilities: bool
 ) -> LogitSums:
-    """One pass over the logits.
+    """Sum probabilities in one pass over the logits.
 
     Args:
         logits: (N, K) or (N, K, ...) with at least one valid sample.
         target: Labels (N, ...) in [0, K) where valid.
-        valid: Mask (N, ...) of the samples that count; None: all.
+        valid: Mask (N, ...) of the valid samples. None means all.
         num_bins: Number of equal-width bins.
         probabilities: ``logits`` holds probabilities.
 
@@ -54,12 +54,12 @@ def sum_logits(
 
 
 class NativeSums:
-    """Logits on the CPU; halves are widened a few at a time."""
+    """Compiled kernel for logits on the CPU; half precision is widened a few samples at a time."""
 
     name = "native"
 
     def covers(self, problem: ProbabilityProblem) -> bool:
-        """Whether the kernel adds them up."""
+        """Whether the kernel supports the problem."""
         return not problem.probabilities and has_native()
 
     def run(self, problem: ProbabilityProblem) -> Iterator[LogitSums]:
@@ -92,7 +92,7 @@ class ChunkedSums:
 SumsBackend = NativeSums | ChunkedSums
 
 SUMS_BACKENDS: dict[str, tuple[SumsBackend, ...]] = {"cpu": (NativeSums(), ChunkedSums())}
-"""By type of device, from the fastest to the slowest; other devices have the last alone."""
+"""Backends by device type, from fastest to slowest; other device types use only the last."""
 
 
 def _run(*arguments: Any) -> tuple[Tensor, ...]:
@@ -133,4 +133,4 @@ PROBABILITY_SUMS = define_operator(
     _run,
     _fake,
 )
-"""Of the fields of :class:`ProbabilityProblem`; gives those of :class:`LogitSums`."""
+"""Takes the fields of :class:`ProbabilityProblem`, returns those of :class:`LogitSums`."""

@@ -1,4 +1,4 @@
-"""Interior and boundary of the labelled objects of an image."""
+"""Interior and boundary of labelled objects."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["boundary_pixels", "check_size"]
 
 
 def check_size(size: int) -> int:
-    """Return the edge of a neighbourhood, or say what is wrong with it.
+    """Return the edge length of a neighbourhood if it is valid.
 
     Raises:
-        ValueError: If it is not odd and at least 3.
+        ValueError: If it is not an odd number of at least 3.
     """
     if isinstance(size, bool) or size != int(size) or size < 3 or size % 2 == 0:
         raise ValueError(f"the neighbourhood's size must be odd and at least 3, got {size}")
@@ -22,22 +22,21 @@ def check_size(size: int) -> int:
 
 
 def boundary_pixels(target: Tensor, size: int = 3, ignore_index: int | None = -100) -> Tensor:
-    """Pixels in whose neighbourhood another class is labelled too.
+    """Find the pixels whose neighbourhood contains another class.
 
-    Labels are compared with one another, so the result is exact. Ignored pixels belong to no
-    class: they make no neighbour a boundary, and are none themselves. The same holds for what
-    lies outside of the image.
+    Ignored pixels and pixels outside the image belong to no class: they are not boundary pixels,
+    and do not make their neighbours boundary pixels.
 
     Args:
         target: Labels (N, H, W), or (N, ...) of any number of further dimensions, integers.
-        size: Edge of the square neighbourhood, odd, in pixels; 3 are the eight neighbours.
-        ignore_index: Label that belongs to no class. None: every label is a class.
+        size: Edge length of the square neighbourhood in pixels, odd; 3 means the eight neighbours.
+        ignore_index: Label that belongs to no class. None means that every label is a class.
 
     Returns:
         Bool of the shape of ``target``.
 
     Raises:
-        ValueError: If the size is not odd and at least 3, or there is no neighbourhood.
+        ValueError: If the size is not odd and at least 3, or the target has too few dimensions.
 
     Reference:
         Murugesan et al., Class and Region-Adaptive Constraints for Network Calibration, MICCAI
@@ -69,6 +68,6 @@ def boundary_pixels(target: Tensor, size: int = 3, ignore_index: int | None = -1
 
 
 def _slices(offset: tuple[int, ...]) -> tuple[slice, ...]:
-    """What remains of each dimension where the pixels at ``offset`` lie inside."""
+    """Slices of each dimension for which the pixels at ``offset`` lie inside the image."""
     inside = (slice(None, -step) if step > 0 else slice(-step, None) for step in offset)
     return slice(None), *inside

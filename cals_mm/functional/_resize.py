@@ -14,7 +14,7 @@ __all__ = ["axis_matrix", "interpolate_axis", "source_positions"]
 def source_positions(
     source: int, output: int, align_corners: bool, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Where the rows (or columns) of an interpolated image lie between those of its source.
+    """Positions of the rows (or columns) of an interpolated image between those of its source.
 
     Output row i is ``(1 - share[i]) * source[index[i]] + share[i] * source[index[i] + 1]``, as in
     ``torch.nn.functional.interpolate`` to a given size with ``mode='bilinear'``.
@@ -26,14 +26,14 @@ def source_positions(
         dtype: Of the shares.
 
     Returns:
-        Index (output,) int32, and share (output,), 0 where the index is that of the last row. Kept
-        from call to call, so not to be changed.
+        Index (output,) int32, and share (output,), which is 0 where the index is that of the last
+        row. Both are cached: do not modify them.
 
     Example:
         >>> source_positions(2, 4, False, torch.float32)[1]
         tensor([0.0000, 0.2500, 0.7500, 0.0000])
     """
-    # Positions in float64: in float32 those of large images lose digits of the share.
+    # In float64, since float32 positions in large images lose digits of the share.
     position = torch.arange(output, dtype=torch.float64)
     if align_corners:
         position *= (source - 1) / (output - 1) if output > 1 else 0.0
@@ -47,8 +47,8 @@ def source_positions(
 def interpolate_axis(values: Tensor, index: Tensor, share: Tensor, dim: int) -> Tensor:
     """Interpolate along one dimension.
 
-    Equal channels stay equal to the last bit, which neither a matrix product nor
-    ``torch.nn.functional.interpolate`` promises: their rounding depends on where an element lies.
+    Equal channels stay bitwise equal. Matrix products and ``torch.nn.functional.interpolate`` do
+    not guarantee that, because their rounding depends on the position of an element.
 
     Args:
         values: (..., source, ...).
@@ -69,7 +69,7 @@ def interpolate_axis(values: Tensor, index: Tensor, share: Tensor, dim: int) -> 
 def axis_matrix(
     source: int, output: int, align_corners: bool, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """The interpolation of one axis as a matrix (output, source): two entries a row at most.
+    """The interpolation of one axis as a matrix (output, source), with at most two entries per row.
 
     Args:
         source: Number of source rows.
@@ -79,7 +79,7 @@ def axis_matrix(
         device: Of the matrix.
 
     Returns:
-        The matrix. Kept from call to call, so not to be changed.
+        The matrix. It is cached: do not modify it.
     """
     index, share = source_positions(source, output, align_corners, dtype)
     rows = torch.arange(output)

@@ -1,4 +1,4 @@
-"""Loss of resized logits and its gradient, as one operator and one node of the autograd graph."""
+"""Loss of resized logits and its gradient, as one operator and one autograd node."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["RESIZED_LOSS", "fused_resized_loss", "resized_parts", "stand_in"]
 def fused_resized_loss(
     problem: LossProblem, align_corners: bool, backend: str
 ) -> tuple[Tensor, Tensor]:
-    """Loss with its gradient already computed, where one is needed.
+    """Compute the loss, together with its gradient if one is needed.
 
     Args:
         problem: The loss; its logits (N, K, h, w) in float32 or float64 are those before resizing,
-            and the gradient goes to them alone.
+            and only they receive a gradient.
         align_corners: As for :func:`cals_mm.functional.upsampled_cals_loss`.
         backend: 'native', 'chunked' or 'triton'.
 
@@ -37,7 +37,7 @@ def fused_resized_loss(
 
 
 def stand_in(logits: Tensor, target: Tensor) -> Tensor:
-    """Logits of the resized shape that take no memory: what a loss is checked and divided by."""
+    """Logits of the resized shape without memory, for checks and divisors."""
     return logits.detach().new_empty(1).expand(*logits.shape[:2], *target.shape[1:])
 
 
@@ -46,7 +46,7 @@ def resized_parts(prepared: PreparedLoss, sums: ResizedSums) -> Tensor:
     logits, share = prepared.logits, prepared.constraint_share
     valid = share * logits.shape[1]
     accuracy = sums.correct * valid
-    # 1 where no pixel is valid, as mmsegmentation has it.
+    # 1 if no pixel is valid, as in mmsegmentation.
     if isinstance(valid, Tensor):
         accuracy = torch.where(valid > 0, accuracy, 1.0)
     elif valid == 0:
@@ -95,5 +95,5 @@ RESIZED_LOSS = FusedOperator(
     _run,
     _fake,
 )
-"""Of the fields of :class:`LossProblem`, ``align_corners``, a backend's name and whether to compute
-the gradient; gives the loss and :func:`resized_parts`."""
+"""Takes the fields of :class:`LossProblem`, ``align_corners``, the name of a backend and whether to
+compute the gradient; returns the loss and :func:`resized_parts`."""

@@ -1,4 +1,4 @@
-"""The samples of a batch as the losses of one value a sample see them: checked, wide, masked."""
+"""The samples of a batch, checked, widened and masked for losses per sample."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Samples", "as_samples"]
 
 
 class Samples(NamedTuple):
-    """Logits and targets that fit, and which of them count."""
+    """Matching logits and targets, and which samples are valid."""
 
     logits: Tensor
-    """(N, K, ...) float32, or float64 where they came so."""
+    """(N, K, ...) float32, or float64 if they were given so."""
     target: Tensor
-    """Labels (N, ...) int64, 0 where they do not count, or class probabilities like ``logits``."""
+    """Labels (N, ...) int64, 0 where not valid, or class probabilities like ``logits``."""
     valid: Tensor | None
-    """(N, ...) bool of the samples that count. None: all; always so for probabilities."""
+    """(N, ...) bool, true for valid samples. None means all, as always with probabilities."""
 
     @property
     def soft(self) -> bool:
@@ -30,16 +30,16 @@ class Samples(NamedTuple):
 
     @property
     def num_valid(self) -> float | Tensor:
-        """Number of samples that count; a tensor () where asking for it would be slow."""
+        """Number of valid samples; a tensor () if reading its value would be slow."""
         if self.valid is None:
             return float(self.logits.numel() // self.logits.shape[1])
         return self.valid.sum().to(self.logits.dtype)
 
     def keep(self, values: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Values (N, ...) of the samples times their weights, 0 where a sample does not count."""
+        """Multiply values (N, ...) by their weights, and set them to 0 where not valid."""
         if weight is not None:
             weight = weight.to(values)
-            # where, not a product: a padded pixel may hold any weight, and 0 x inf is not 0.
+            # torch.where, not a product: a padded pixel may have any weight, and 0 x inf is not 0.
             values = values * (weight if self.valid is None else self._or_zero(weight))
         return values if self.valid is None else self._or_zero(values)
 
@@ -49,7 +49,7 @@ class Samples(NamedTuple):
         weight: Tensor | None = None,
         avg_factor: float | Tensor | None = None,
     ) -> Tensor:
-        """Mean over the samples that count, 0 with a zero gradient where none does.
+        """Mean over the valid samples; 0 with a zero gradient if there are none.
 
         Args:
             values: (N, ...) in the dtype of ``logits``.
@@ -69,18 +69,18 @@ class Samples(NamedTuple):
 
 
 def as_samples(logits: Tensor, target: Tensor, ignore_index: int | None = -100) -> Samples:
-    """Check a batch and bring it into the form the losses compute with.
+    """Check a batch and convert it for the losses.
 
     Args:
         logits: (N, K) or (N, K, ...) floating; half precision is widened to float32.
         target: Labels (N, ...) of an integer dtype, or class probabilities of the logits' shape.
-        ignore_index: Label that counts for nothing. None: every sample counts.
+        ignore_index: Label to ignore. None ignores no label.
 
     Returns:
         The samples.
 
     Raises:
-        ValueError: For shapes, or on the CPU labels, that do not fit.
+        ValueError: If shapes do not fit, or labels are out of range (checked on the CPU only).
 
     Example:
         >>> import torch

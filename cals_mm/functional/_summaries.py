@@ -1,4 +1,4 @@
-"""What losses ask of the prediction of each sample, in one pass, with a backward in tiles."""
+"""Cross entropy, confidence, entropy and class mass in one pass, with a tiled backward."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .backends.tiles import dense, split
 __all__ = ["EPSILON", "Summaries", "summarise"]
 
 EPSILON = 1e-10
-"""Added to a probability before its logarithm, in the entropy."""
+"""Added to a probability before taking its logarithm in the entropy."""
 
 
 class Summaries(NamedTuple):
-    """Of each sample (N, ...) in the dtype of the logits; None what was not asked for."""
+    """Values per sample (N, ...) in the dtype of the logits; None if not requested."""
 
     cross_entropy: Tensor
     """-log p of the label, in nats."""
@@ -28,9 +28,9 @@ class Summaries(NamedTuple):
     entropy: Tensor | None
     """Entropy of the prediction, in nats."""
     mass: Tensor | None
-    """Sum of each probability over the samples that count, (K,)."""
+    """Sum of each class's probability over the valid samples, (K,)."""
     correct: Tensor | None
-    """Whether the label has the largest logit, bool; of equal ones the first is predicted."""
+    """Whether the label has the largest logit, the first of equal ones, bool."""
 
 
 def summarise(
@@ -42,19 +42,20 @@ def summarise(
     entropy: bool = False,
     mass: bool = False,
 ) -> Summaries:
-    """Cross entropy of each sample, and what else is asked for.
+    """Compute the cross entropy of each sample, and other requested values.
 
-    Nothing of the size of the logits is kept for the backward, which computes the softmax again:
-    beside the logits there is their gradient alone.
+    The backward recomputes the softmax, so that no further tensor of the size of the logits is
+    kept; only their gradient has that size.
 
     Args:
         logits: (N, K, ...) float32 or float64.
-        target: Labels (N, ...) int64 in 0..K-1, also where a sample does not count.
-        valid: (N, ...) bool of the samples that count; None: all. The others have no gradient, and
-            values of no matter what.
-        confidence: Also the confidence, whose gradient equal maxima share, and the correctness.
-        entropy: Also the entropy.
-        mass: Also the mass of each class.
+        target: Labels (N, ...) int64 in 0..K-1, also where a sample is not valid.
+        valid: (N, ...) bool, true for valid samples. None means all. Other samples get no gradient,
+            and their values are undefined.
+        confidence: Also return the confidence, whose gradient equal maxima share, and the
+            correctness.
+        entropy: Also return the entropy.
+        mass: Also return the mass of each class.
 
     Returns:
         The summaries; differentiable once.
@@ -128,7 +129,7 @@ def _tiles(logits: Tensor, *parts: Tensor | None) -> list[tuple[Any, ...]]:
 
 
 def _softmax(z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """Write exp(z - max z) into p; the maxima and the sums."""
+    """Write exp(z - max z) into p; return the maxima and the sums."""
     top = z.amax(1, keepdim=True)
     total = torch.sub(z, top, out=p).exp_().sum(1, keepdim=True)
     return top, total
@@ -143,7 +144,7 @@ def _summarise_tile(tile: tuple[Any, ...], ask_mass: bool) -> Tensor:
     if confidence is not None:
         torch.reciprocal(total, out=confidence)
         torch.eq(of_label, top, out=correct)
-        # argmax is slow, and needed only where several logits are the largest.
+        # argmax is slow, and needed only if several logits are the largest.
         if int((z == top).sum()) > top.numel():
             torch.eq(z.argmax(1, keepdim=True), target, out=correct)
     if entropy is not None or ask_mass:
@@ -159,7 +160,7 @@ def _summarise_tile(tile: tuple[Any, ...], ask_mass: bool) -> Tensor:
 
 
 def _pull_back(tile: tuple[Any, ...], mass: Tensor | None, gradient: Tensor) -> None:
-    """Gradient of a tile: p_k (A_k - sum_j p_j A_j) for the derivatives A in the probabilities."""
+    """Gradient of a tile: p_k (A_k - sum_j p_j A_j) for derivatives A by the probabilities."""
     z, target, valid, cross_entropy, confidence, entropy = tile
     p, slope = buffers(2, z, z.dtype)
     top, total = _softmax(z, p)

@@ -26,19 +26,20 @@ class Rows(NamedTuple):
 
 
 class WindowTerm(Protocol):
-    """A term of each pixel and class, as :func:`window_loss` asks for it."""
+    """A term per pixel and class for :func:`window_loss`."""
 
     def __call__(
         self, place: Rows, logits: Tensor, shares: Tensor, weight: Tensor, gradient: Tensor | None
     ) -> Tensor:
-        """Sum over some rows of an image of weight times the terms.
+        """Sum the weighted terms over some rows of an image.
 
         Args:
-            place: Which rows.
+            place: The rows.
             logits: (K, rows, W), 0 where a pixel is void.
-            shares: Shares of the labels in the windows, of that shape; may be overwritten.
+            shares: Shares of the labels in the windows, of the same shape; may be overwritten.
             weight: Weights of the pixels, (rows, W), 0 where a pixel is void.
-            gradient: Tensor of the logits' shape to add the gradient to; None: none is needed.
+            gradient: Tensor of the logits' shape to add the gradient to. None if no gradient is
+                needed.
 
         Returns:
             Scalar.
@@ -46,13 +47,13 @@ class WindowTerm(Protocol):
 
 
 class WindowLoss(NamedTuple):
-    """A loss, and detached what it is made of."""
+    """A loss and its detached parts."""
 
     loss: Tensor
     cross_entropy: Tensor
     """Cross entropy, averaged."""
     term: Tensor
-    """The term, times its scale."""
+    """The term times its scale."""
 
 
 def window_loss(
@@ -63,16 +64,17 @@ def window_loss(
     weight: Tensor | None = None,
     avg_factor: float | Tensor | None = None,
 ) -> WindowLoss:
-    """Mean cross entropy of the pixels that count, plus a term of them.
+    """Mean cross entropy of the valid pixels plus another term of them.
 
-    Rows of an image are treated together, with value and gradient, so nothing of the size of the
-    logits is kept but their gradient.
+    Value and gradient are computed for bands of rows, so that only the gradient has the size of the
+    logits.
 
     Args:
         samples: Images (N, K, H, W) with labels.
         windows: The windows of those labels.
         term: The term.
-        scale: Factor of the term of each pixel. None: that of its cross entropy, weights included.
+        scale: Factor of the term of each pixel. None means that of its cross entropy, including
+            weights.
         weight: Weights of the pixels' cross entropy, (N, H, W).
         avg_factor: Divisor of the summed cross entropy, instead of the number of valid pixels.
     """
@@ -117,7 +119,7 @@ def window_loss(
 
 
 def row_tiles(logits: Tensor) -> list[Rows]:
-    """Bands of rows of each image of (N, K, H, W), small enough for the cache."""
+    """Split each image of (N, K, H, W) into bands of rows that fit into the cache."""
     images, classes, height, width = logits.shape
     if not logits.numel():
         return []
@@ -133,7 +135,7 @@ def row_tiles(logits: Tensor) -> list[Rows]:
 def _cross_entropy(
     z: Tensor, target: Tensor, weight: Tensor, probability: Tensor, gradient: Tensor | None
 ) -> Tensor:
-    """Weighted sum of the cross entropies of (K, rows, W); writes the gradient."""
+    """Weighted sum of the cross entropies of (K, rows, W); also writes the gradient."""
     label = target.unsqueeze(0)
     top = z.amax(0, keepdim=True)
     total = torch.sub(z, top, out=probability).exp_().sum(0, keepdim=True)

@@ -15,10 +15,10 @@ PADDINGS = ("labelled", "zeros", "nearest", "empty")
 
 
 class Window(NamedTuple):
-    """Weights of a square window: the outer product of the taps, and more for its centre."""
+    """Weights of a square window: the outer product of the taps, plus a weight at the centre."""
 
     taps: tuple[float, ...]
-    """Of one dimension, an odd number of them."""
+    """Weights along one dimension, an odd number."""
     own: float = 0.0
     """Added to the weight of the centre."""
 
@@ -38,9 +38,9 @@ MEAN = Window((1.0, 1.0, 1.0))
 
 
 def gaussian_window(sigma: float) -> Window:
-    r"""The 3 x 3 window that weighs the centre as much as its eight neighbours together.
+    r"""The 3 x 3 window whose centre weighs as much as its eight neighbours together.
 
-    The neighbours have the weights :math:`e^{-|j|^2 / (2 \sigma^2)}` of their distance.
+    Neighbours are weighted with :math:`e^{-|j|^2 / (2 \sigma^2)}` by their distance.
 
     Args:
         sigma: In pixels, > 0.
@@ -56,19 +56,19 @@ def gaussian_window(sigma: float) -> Window:
 
 
 class LabelWindows:
-    """Windows of the labels of a batch of images.
+    """Label windows of a batch of images.
 
     Args:
-        target: Labels (N, H, W) int64 in 0..K-1, of no matter what where a pixel is void.
-        valid: (N, H, W) bool of the pixels that are not void; None: all.
+        target: Labels (N, H, W) int64 in 0..K-1; any value for void pixels.
+        valid: (N, H, W) bool, false for void pixels. None means that all are valid.
         num_classes: K.
         window: Weights of the window.
-        padding: What lies outside of an image: 'labelled', nothing, so that shares are those of
-            the labelled pixels in the window; 'zeros', pixels of class 0; 'nearest', copies of
-            the nearest pixel; 'empty', pixels of no class that count as pixels all the same.
+        padding: Treatment of pixels outside the image: 'labelled' leaves them out, so that shares
+            are taken over the labelled pixels of a window; 'zeros' gives them class 0; 'nearest'
+            copies the nearest pixel; 'empty' gives them no class but counts them in the divisor.
         dtype: Of the shares.
 
-    Void pixels belong to no class and do not count, whatever the padding.
+    Void pixels belong to no class and are not counted, whatever the padding.
 
     Example:
         >>> import torch
@@ -87,7 +87,7 @@ class LabelWindows:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.window = window
-        # One more class for what is none; a byte for each label makes the comparisons quick.
+        # One more class for pixels of no class; comparisons are fast with one byte per label.
         narrow = torch.uint8 if num_classes < 256 else torch.int16
         code = target.to(narrow)
         if valid is not None:
@@ -97,18 +97,18 @@ class LabelWindows:
         counted = _pad(counted, window.reach, padding, padding in ("zeros", "empty"))
         self.classes = torch.arange(num_classes, dtype=narrow, device=target.device).view(-1, 1, 1)
         self.mass = _slide(counted.to(dtype), window)
-        """Weight of the window's pixels that count, (N, H, W)."""
+        """Weight of the window's counted pixels, (N, H, W)."""
 
     def shares(self, image: int, rows: slice, out: Tensor | None = None) -> Tensor:
         """Shares of the labels in the windows of some rows of an image.
 
         Args:
-            image: Its number.
-            rows: With a start and a stop.
-            out: (K, rows, W) floating, for the result; None: a new one.
+            image: Index of the image.
+            rows: Rows, as a slice with start and stop.
+            out: (K, rows, W) floating, for the result. None allocates one.
 
         Returns:
-            (K, rows, W): they sum to 1 over the classes, or to 0 where nothing counts.
+            (K, rows, W); they sum to 1 over the classes, or to 0 where no pixel is counted.
         """
         codes = self.codes[image, rows.start : rows.stop + 2 * self.window.reach]
         mass = self.mass[image, rows]
@@ -116,7 +116,7 @@ class LabelWindows:
             out = mass.new_empty(len(self.classes), *mass.shape)
         one_hot = torch.eq(codes, self.classes)
         equal = self.window.own == 0 and set(self.window.taps) == {1.0}
-        # The sums of a window of equal weights are small whole numbers.
+        # The sums of a window of equal weights are small integers.
         whole = equal and len(self.window.taps) < 16
         counts = one_hot.view(torch.uint8) if whole else one_hot.to(mass.dtype)
         torch.mul(_slide(counts, self.window), inverse_or_zero(mass), out=out)
@@ -148,7 +148,7 @@ def _pad(values: Tensor, reach: int, padding: str, fill: int | bool) -> Tensor:
 
 
 def _slide(values: Tensor, window: Window) -> Tensor:
-    """Weighted sums over the windows that lie inside of (..., H, W)."""
+    """Weighted sums over the windows that lie inside (..., H, W)."""
     reach, taps = window.reach, window.taps
     size = [values.shape[dim] - 2 * reach for dim in (-2, -1)]
     result = values

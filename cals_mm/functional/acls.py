@@ -18,17 +18,16 @@ __all__ = ["acls_penalty"]
 def acls_penalty(
     logits: Tensor, margin: float = 10.0, predicted_weight: float = 1.0, others_weight: float = 0.1
 ) -> Tensor:
-    r"""Regulariser of each sample, one part for the predicted class and one for the others.
+    r"""Regulariser of each sample, with a term for the predicted class and one for the others.
 
     With the predicted class :math:`\hat y = \arg\max_j z_j`,
 
     .. math:: R = \lambda_1 \max(0, z_{\hat y} - m)^2
               + \frac{\lambda_2}{K - 1} \sum_{j \ne \hat y} \max(0, sg(z_{\hat y}) - z_j - m)^2
 
-    The first part is of the largest logit itself, and pulls at it alone. In the second part the
-    largest logit is a constant, sg(), so that each other logit is moved by its own distance alone.
-    Adding a constant to all logits therefore changes R. All logits that equal the largest are
-    predicted.
+    The first term pulls the largest logit itself towards the margin, so adding a constant to all
+    logits changes R. In the second term the largest logit is detached, sg(), so each other logit is
+    moved by its own distance only. All logits that equal the largest are treated as predicted.
 
     Args:
         logits: (N, K, ...) floating.

@@ -13,23 +13,23 @@ __all__ = ["accuracy_versus_uncertainty"]
 def accuracy_versus_uncertainty(
     confidence: Tensor, entropy: Tensor, correct: Tensor, threshold: float | Tensor
 ) -> Tensor:
-    r"""Share of the samples that are accurate and certain or inaccurate and uncertain, softened.
+    r"""Soft share of samples that are accurate and certain, or inaccurate and uncertain.
 
     .. math:: AvU = \frac{n_{AC} + n_{IU}}{n_{AC} + n_{AU} + n_{IC} + n_{IU} + 10^{-10}}
 
     with sums over the accurate and certain, accurate and uncertain, inaccurate and certain, and
-    inaccurate and uncertain samples: of :math:`r (1 - \tanh u)`, :math:`r \tanh u`,
-    :math:`(1 - r)(1 - \tanh u)` and :math:`(1 - r) \tanh u`. A sample is uncertain where u exceeds
-    the threshold; which it is, is a constant of the step.
+    inaccurate and uncertain samples: of :math:`r (1 - \tanh u)`, :math:`r \tanh u`, :math:`(1 -
+    r)(1 - \tanh u)` and :math:`(1 - r) \tanh u`. A sample is uncertain if u exceeds the threshold;
+    no gradient flows through this decision.
 
     Args:
         confidence: Largest probabilities r, (N,) floating.
         entropy: Entropies u in nats, (N,).
-        correct: Whether the prediction was right, (N,) bool.
-        threshold: In nats, a number or ().
+        correct: Whether the prediction is correct, (N,) bool.
+        threshold: Threshold in nats, a number or a tensor ().
 
     Returns:
-        Scalar in [0, 1]; 0 where there is no sample.
+        Scalar in [0, 1]; 0 without samples.
 
     Reference:
         Krishnan and Tickoo, Improving Model Calibration with Accuracy versus Uncertainty

@@ -10,7 +10,7 @@ __all__ = ["brier_loss"]
 def brier_loss(logits: Tensor, target: Tensor) -> Tensor:
     r"""Brier score of each sample, :math:`\sum_k (p_k - y_k)^2`, in [0, 2].
 
-    Summed over classes, not averaged, as :func:`cals_mm.functional.brier_score` is.
+    It is summed over classes, not averaged, like :func:`cals_mm.functional.brier_score`.
 
     Args:
         logits: (N, K, ...) float32 or float64.

@@ -1,4 +1,4 @@
-"""Calibration metrics from the sums of one pass; fractions in [0, 1] and float64 throughout."""
+"""Calibration metrics from the sums of one pass, as float64 fractions in [0, 1]."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def expected_calibration_error(statistics: CalibrationStatistics, norm: Norm = "
 
     Args:
         statistics: Sums of :func:`calibration_statistics`.
-        norm: 'l1' as above; 'l2' the root of the weighted mean of squares; 'max' the largest
-            difference of a bin that is not empty.
+        norm: 'l1' as above; 'l2' for the root of the weighted mean of squares; 'max' for the
+            largest difference in a non-empty bin.
 
     Returns:
-        Scalar, a fraction in [0, 1]; NaN without samples, as for every metric of this file.
+        Scalar, a fraction in [0, 1]; NaN without samples, like every metric of this module.
 
     Raises:
         ValueError: For an unknown norm.
@@ -66,7 +66,7 @@ def expected_calibration_error(statistics: CalibrationStatistics, norm: Norm = "
 
 
 def maximum_calibration_error(statistics: CalibrationStatistics) -> Tensor:
-    """Largest difference of confidence and accuracy of a bin: ``norm='max'``."""
+    """Largest difference between confidence and accuracy of a bin (``norm='max'``)."""
     return expected_calibration_error(statistics, norm="max")
 
 
@@ -85,23 +85,23 @@ def adaptive_calibration_error(
 def adaptive_calibration_error(
     statistics: CalibrationStatistics, return_bound: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
-    r"""Expected calibration error over bins that hold equally many samples.
+    r"""Expected calibration error over bins of equally many samples.
 
-    The bins are as many as the equal-width ones; bin j ends at the sample of rank
-    floor(j N / bins) + 1 in the order of confidence. The order is known up to the cells of a fine
-    grid (1024 per octave of 1 - confidence); a cell that an edge cuts is shared out in
-    proportion. With the cell's n samples, width w, summed difference D of confidence and
-    correctness, and the share f of it below the edge, whatever their order and however many of
-    them tie, the result differs from that of the sorted samples by at most
+    There are as many bins as equal-width ones; bin j ends at the sample of rank floor(j N / bins) +
+    1 in order of confidence. The order is known up to the cells of a fine grid (1024 per octave of
+    1 - confidence), and a cell that contains an edge is divided in proportion. Let such a cell have
+    n samples, width w, summed difference D of confidence and correctness, and share f below the
+    edge. Then, in any order of its samples and with any ties, the result differs from that of
+    sorted samples by at most
 
     .. math:: \frac2N \sum_{edges} (1 - f)|D| + n q (1 + w),
               \qquad q = \max_{f \le g \le 1} g (1 - g)
 
-    which is zero where each of these cells holds one sample.
+    which is zero if each of these cells holds one sample.
 
     Args:
         statistics: Sums of :func:`calibration_statistics`.
-        return_bound: Also return this bound, for these data.
+        return_bound: Also return this bound for the given data.
 
     Returns:
         Scalar, a fraction in [0, 1], or the scalar and its error bound.
@@ -139,16 +139,16 @@ def adaptive_calibration_error(
 def classwise_calibration_error(
     statistics: CalibrationStatistics, reduction: Literal["mean", "none"] = "mean"
 ) -> Tensor:
-    r"""Calibration error of each class's probability against the frequency of that class.
+    r"""Calibration error of each class's probability with respect to the frequency of the class.
 
     .. math:: cwECE = \frac1K \sum_k \sum_b \frac{n_{kb}}{N} |\bar p_{kb} - \bar y_{kb}|
 
-    The mean goes over all K classes, also those without a sample: their probability is wrong
+    The mean is over all K classes, including those without samples, whose probability is wrong
     wherever it is not zero.
 
     Args:
         statistics: Sums of :func:`calibration_statistics`.
-        reduction: 'mean', or 'none' for the values of the classes.
+        reduction: 'mean', or 'none' for one value per class.
 
     Returns:
         Scalar or (K,), fractions in [0, 1].
@@ -177,7 +177,7 @@ def brier_score(statistics: CalibrationStatistics) -> Tensor:
 
 
 def accuracy(statistics: CalibrationStatistics) -> Tensor:
-    """Share of samples whose largest logit, the first of equals, is the label's."""
+    """Share of samples whose label has the largest logit, the first of equal ones."""
     return _mean(statistics.bin_correct.sum(), statistics)
 
 

@@ -1,7 +1,7 @@
-"""The table of the calibration values: what each one is called, measures and is shown as.
+"""The table of calibration values: name, function, unit and presentation of each.
 
-Whatever reports, compares or resamples calibration reads this table, so a new value is one entry
-here. It must follow from the sums of one pass over the data.
+All code that reports, compares or resamples calibration reads this table, so a new value is one
+entry here. It must follow from the sums of one pass over the data.
 """
 
 from __future__ import annotations
@@ -35,17 +35,16 @@ class CalibrationValue:
     """One number that describes how well confidence and correctness agree.
 
     Attributes:
-        name: Name in results and logs. The name of an error contains neither 'acc' nor 'top' nor
-            another word by which MMEngine's ``CheckpointHook`` takes a metric for one where more
-            is better.
-        function: Computes it from the sums, as a fraction, in nats or as it is.
-        meaning: What it says, in half a sentence or two.
-        unit: ``'percent'``: the reported value is 100 times that of the function.
-        better: ``'higher'``, ``'lower'``, or ``'zero'`` where the distance to 0 counts;
-            None where neither is.
-        heading: Heading of its column in a table.
-        digits: Digits after the point in a table.
-        compared: Whether tables that compare methods have a column of it.
+        name: Name in results and logs. Names of errors must avoid words such as 'acc' and 'top',
+            which tell MMEngine's ``CheckpointHook`` that higher values are better.
+        function: Computes the value from the sums, as a fraction or in nats.
+        meaning: Short explanation of the value.
+        unit: With ``'percent'``, the reported value is 100 times that of the function.
+        better: ``'higher'``, ``'lower'``, or ``'zero'`` if values closer to 0 are better; None if
+            none of these applies.
+        heading: Heading of its table column.
+        digits: Digits after the decimal point in a table.
+        compared: Whether tables that compare methods include it.
     """
 
     name: str

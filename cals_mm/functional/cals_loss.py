@@ -37,38 +37,38 @@ def cals_loss(
     avg_factor: float | Tensor | None = None,
     return_parts: bool = False,
 ) -> Tensor | tuple[Tensor, LossParts]:
-    r"""Cross entropy plus penalty-Lagrangian of the margin constraints.
+    r"""Cross entropy plus the penalty-Lagrangian of the margin constraints.
 
     .. math:: L = \frac1{|V|}\sum_{i \in V} CE(z_i, y_i)
               + \frac{w}{|V| K} \sum_{i \in V}\sum_k P(h_k(z_i); \lambda_k, \rho_k)
 
-    V are the samples (or pixels) whose label is not ``ignore_index``. Arithmetic is float32 for
-    half inputs, whatever autocast says, and float64 for float64.
+    V are the samples (or pixels) whose label is not ``ignore_index``. Arithmetic is in float32,
+    also under autocast, or in float64 for float64 logits.
 
     Args:
         logits: (N, K) or (N, K, ...) floating.
         target: Labels (N, ...) int64, or class probabilities of the shape of ``logits``.
-        multipliers: Lagrange multipliers lambda, (K,); constants of the step.
-        rho: Penalty coefficients, (K,); constants of the step.
+        multipliers: Lagrange multipliers lambda, (K,); they receive no gradient.
+        rho: Penalty coefficients, (K,); they receive no gradient.
         margin: Largest admissible logit distance, in logit units.
         kind: Penalty function: 'phr', 'p2', 'p3' or 'relu'.
-        ignore_index: Label that counts for nothing. None: every sample counts.
+        ignore_index: Label to ignore. None ignores no label.
         class_weight: Weights (K,) of the cross entropy; its mean divides by their sum over the
             targets, as in ``torch.nn.functional.cross_entropy``.
-        label_smoothing: Fraction in [0, 1] for the cross entropy.
-        class_reduction: 'mean' over classes (the authors' code: the pressure per class falls as
-            1/K) or 'sum' (K times stronger).
+        label_smoothing: Label smoothing of the cross entropy, a fraction in [0, 1].
+        class_reduction: 'mean' over classes, as in the authors' code, where the pressure on each
+            class falls as 1/K; or 'sum', which is K times stronger.
         penalty_weight: Factor of the penalty.
-        sample_weight: Weights (N, ...) of the cross entropy alone: the penalty stays the mean
-            over all valid samples, over which the multipliers are learned.
+        sample_weight: Weights (N, ...) of the cross entropy only. The penalty remains the mean over
+            all valid samples, as in the dual step.
         avg_factor: Divisor of the summed cross entropy, instead of its own mean.
         return_parts: Also return :class:`LossParts`.
 
     Returns:
-        Scalar, or scalar and parts. Zero with a zero gradient where no sample is valid.
+        Scalar, or scalar and parts. Zero with a zero gradient if no sample is valid.
 
     Raises:
-        ValueError: For shapes, a margin, a penalty or labels that do not fit, naming the value.
+        ValueError: If shapes or labels do not fit, or for an invalid margin or penalty.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3.
@@ -105,7 +105,7 @@ def cals_loss(
 
 
 def check_class_reduction(class_reduction: str) -> ClassReduction:
-    """Return how the penalties of the classes become one, or say what is wrong with it.
+    """Return ``class_reduction`` if it is valid.
 
     Raises:
         ValueError: If it is neither ``'mean'`` nor ``'sum'``.
@@ -126,10 +126,10 @@ def _eager_loss(problem: LossProblem) -> tuple[Tensor, LossParts]:
 
 
 def check_shapes(problem: LossProblem) -> None:
-    """Check that the tensors of a loss fit.
+    """Check the shapes of the tensors of a loss.
 
     Raises:
-        ValueError: If they do not, naming the value and the cure.
+        ValueError: If they do not fit.
     """
     logits = problem.logits
     check_logits_and_target(logits, problem.target)

@@ -1,4 +1,4 @@
-"""The temperature at which a model is as confident as it is accurate."""
+"""The temperature at which the mean confidence of a model equals its accuracy."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from torch import Tensor
 __all__ = ["confidence_temperature"]
 
 _TOLERANCE = 1e-10
-"""Relative change of the temperature at which the search ends."""
+"""The search ends when the temperature changes by less than this factor."""
 _MAX_STEPS = 100
 _CHUNK = 2**20
-"""Logits that are held in float64 at once."""
+"""Number of logits converted to float64 at a time."""
 
 
 @torch.no_grad()
 def confidence_temperature(
     logits: Tensor, accuracy: float, minimum: float = 1 / 64, maximum: float = 64.0
 ) -> float:
-    r"""Temperature T for which the mean confidence equals the accuracy.
+    r"""Find the temperature T at which the mean confidence equals the accuracy.
 
     .. math:: mean_i\, \max_k\, softmax(z_i / T)_k = accuracy
 
-    Above 1 for over-confident models, below 1 for under-confident ones. Unlike the difference of
-    confidence and accuracy it is in units of the logits: dividing them by T closes the gap. The
-    mean confidence falls as T rises, so a bracketed root is found, by Newton steps in 1 / T.
+    T is above 1 for over-confident models and below 1 for under-confident ones. Unlike the
+    difference between confidence and accuracy, it tells how to scale the logits: dividing them by T
+    closes the gap. The mean confidence falls as T rises, so Newton steps in 1 / T find the
+    bracketed root.
 
     Args:
         logits: (N, K) floating and finite, N >= 1.
         accuracy: Share of correct predictions, fraction in [0, 1].
-        minimum: Smallest temperature, > 0; returned where all predictions are right, say.
-        maximum: Largest temperature; returned where the accuracy is that of chance or below.
+        minimum: Smallest temperature, > 0; returned e.g. if all predictions are correct.
+        maximum: Largest temperature; returned if the accuracy is at chance level or below.
 
     Returns:
         The temperature, in [minimum, maximum].
 
     Raises:
-        ValueError: For shapes or values that do not fit.
+        ValueError: For invalid shapes or values.
 
     Example:
         >>> import torch

@@ -17,10 +17,10 @@ REGIONS = ("interior", "boundary")
 
 
 class CRaCProblem:
-    r"""Images with their windows and regions, whose constraints are :math:`h_k = |s \tau_k - z_k|`.
+    r"""Images with windows and regions, under the constraints :math:`h_k = |s \tau_k - z_k|`.
 
-    :math:`\tau` are the shares of the labels in the 3 x 3 window of a pixel; s is the margin in
-    the interior, where the window holds one label, and 1 at the boundary, where it holds several.
+    :math:`\tau` are the shares of the labels in the 3 x 3 window of a pixel; s is the margin in the
+    interior, where the window contains one label, and 1 at the boundary, where it contains several.
 
     Args:
         samples: Images (N, K, H, W) with labels.
@@ -36,7 +36,7 @@ class CRaCProblem:
         self.size = torch.where(self.boundary, 1.0, margin).to(logits.dtype)
 
     def signed(self, place: Rows, logits: Tensor, shares: Tensor) -> Tensor:
-        """Z - s tau of some rows, written over the shares."""
+        """Compute z - s tau for some rows, overwriting the shares."""
         shares.mul_(self.size[place.image, place.rows])
         return torch.sub(logits, shares, out=shares)
 
@@ -46,7 +46,7 @@ def region_penalty(problem: CRaCProblem, multipliers: Tensor, rho: Tensor) -> Wi
 
     Args:
         problem: Images and regions.
-        multipliers: (2, K), of the interior and of the boundary.
+        multipliers: (2, K), for the interior and the boundary.
         rho: (2, K).
 
     Reference:
@@ -79,13 +79,13 @@ def region_sums(
 
     Args:
         problem: Images and regions.
-        multipliers: (2, K), of the interior and of the boundary.
+        multipliers: (2, K), for the interior and the boundary.
         rho: (2, K).
         lambda_max: Upper clip of each derivative lambda + rho h.
 
     Returns:
-        Number of pixels (2,) int64, sums of the derivative and of h, (2, K) float64. Logits that
-        are not finite make a sum that is not finite either.
+        Number of pixels (2,) int64, and sums of the derivative and of h, (2, K) float64. Sums are
+        not finite if logits are not.
     """
     logits, _, valid = problem.samples
     lam, rho = (each.detach().to(logits)[:, :, None, None] for each in (multipliers, rho))
@@ -108,7 +108,7 @@ def region_sums(
 
 
 def _boundary(target: Tensor, valid: Tensor | None, padding: str) -> Tensor:
-    """Pixels whose window holds several labels, (N, H, W) bool; void pixels are none of them."""
+    """Pixels whose window contains several labels, (N, H, W) bool; never void pixels."""
     nothing = torch.iinfo(target.dtype).min
     code = target if valid is None else target.masked_fill(~valid, nothing)
     if padding != "zeros":

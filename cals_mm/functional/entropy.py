@@ -11,8 +11,8 @@ __all__ = ["entropy_penalty_loss"]
 def entropy_penalty_loss(logits: Tensor, target: Tensor, weight: float = 0.1) -> Tensor:
     r"""Cross entropy minus weighted entropy of each sample, :math:`CE(z, y) - w H(p)`.
 
-    With :math:`H(p) = -\sum_k p_k \log p_k` in nats, which is also cross entropy plus the penalty
-    :math:`w \, KL(p \,\|\, \text{uniform})` up to a constant.
+    The entropy is :math:`H(p) = -\sum_k p_k \log p_k` in nats. Up to a constant, the loss equals
+    cross entropy plus :math:`w \, KL(p \,\|\, \text{uniform})`.
 
     Args:
         logits: (N, K, ...) float32 or float64.

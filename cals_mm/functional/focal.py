@@ -1,4 +1,4 @@
-"""Focal loss of a softmax, with one focus for all samples or one that depends on each."""
+"""Focal loss of a softmax, with a constant or a sample-dependent gamma."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def focal_loss(
         target: Labels (N, ...) int64 in 0..K-1.
         gamma: Focus >= 0; 0 is cross entropy.
         thresholds: If given, gamma depends on the sample, see :func:`sample_dependent_gamma`.
-        gammas: One for each threshold, for the samples below it; ``gamma`` for the others.
+        gammas: Gammas of the samples below each threshold; ``gamma`` applies to the others.
 
     Returns:
         Tensor (N, ...), in the dtype of ``logits``.
@@ -48,14 +48,14 @@ def focal_loss(
 
 
 def focal_weighted(entropy: Tensor, gamma: float | Tensor) -> Tensor:
-    r"""Cross entropy with the factor of the focal, or of the inverse focal loss.
+    r"""Weight cross entropies as in the focal or the inverse focal loss.
 
     .. math:: -(1 - p)^\gamma \log p \;\text{ for } \gamma \ge 0, \qquad
               -(1 + p)^{|\gamma|} \log p \;\text{ for } \gamma < 0
 
     Args:
         entropy: Cross entropies -log p >= 0, of any shape, float32 or float64.
-        gamma: Focus: a number >= 0, or one of either sign for each entropy.
+        gamma: A number >= 0, or one value of either sign per entropy.
 
     Returns:
         Tensor of the shape and dtype of ``entropy``.
@@ -69,7 +69,7 @@ def focal_weighted(entropy: Tensor, gamma: float | Tensor) -> Tensor:
         >>> focal_weighted(torch.full((2,), math.log(2)), torch.tensor([1.0, -1.0]))
         tensor([0.3466, 1.0397])
     """
-    # 1 - p without cancellation; a power below 1 has no finite slope at 0.
+    # 1 - p without cancellation; powers below 1 have an infinite slope at 0.
     miss = -torch.expm1(-entropy)
     base = miss.clamp(min=torch.finfo(miss.dtype).eps ** 2)
     if isinstance(gamma, Tensor):
@@ -80,13 +80,13 @@ def focal_weighted(entropy: Tensor, gamma: float | Tensor) -> Tensor:
 def sample_dependent_gamma(
     probability: Tensor, gamma: float, thresholds: Sequence[float], gammas: Sequence[float]
 ) -> Tensor:
-    """Gamma of each sample by the probability of its label.
+    """Look up gamma of each sample by the probability of its label.
 
     Args:
         probability: Probabilities of the labels, of any shape, floating.
-        gamma: Of the samples that lie below no threshold.
+        gamma: Gamma of samples that lie below no threshold.
         thresholds: Ascending fractions in [0, 1].
-        gammas: Of the samples below each threshold, and not below the one before.
+        gammas: Gamma of samples below each threshold but not below the previous one.
 
     Returns:
         Tensor of the shape and dtype of ``probability``.

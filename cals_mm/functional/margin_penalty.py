@@ -1,4 +1,4 @@
-"""The class-adaptive penalty alone, without a cross entropy beside it."""
+"""The class-adaptive penalty without a cross entropy."""
 
 from __future__ import annotations
 
@@ -32,22 +32,23 @@ def margin_penalty(
 
     .. math:: \frac{1}{|V| K} \sum_{i \in V}\sum_k P(h_k(z_i); \lambda_k, \rho_k)
 
-    It is the penalty of :func:`cals_loss`, to be added to a loss of another kind. Arithmetic is
-    float32 for half inputs, whatever autocast says, and float64 for float64.
+    This is the penalty of :func:`cals_loss`, to be added to other losses. Arithmetic is in float32,
+    also under autocast, or in float64 for float64 logits.
 
     Args:
         logits: (N, K) or (N, K, ...) floating.
-        multipliers: Lagrange multipliers lambda, (K,); constants of the step.
-        rho: Penalty coefficients, (K,); constants of the step.
+        multipliers: Lagrange multipliers lambda, (K,); they receive no gradient.
+        rho: Penalty coefficients, (K,); they receive no gradient.
         margin: Largest admissible logit distance, in logit units.
         kind: Penalty function: 'phr', 'p2', 'p3' or 'relu'.
-        mask: (N, ...) bool of the samples V that count, the others may hold anything. None: all.
+        mask: (N, ...) bool, true for the valid samples V; other logits are not used. None means
+            all.
 
     Returns:
-        Scalar. Zero with a zero gradient where no sample counts.
+        Scalar. Zero with a zero gradient if no sample is valid.
 
     Raises:
-        ValueError: For shapes, a margin or a penalty that do not fit, naming the value.
+        ValueError: If shapes do not fit, or for an invalid margin or penalty.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3.
@@ -71,7 +72,7 @@ def penalty_and_share(
     kind: PenaltyKind = "phr",
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """:func:`margin_penalty`, and the share () of violated constraints, which is for the log."""
+    """:func:`margin_penalty`, and the share () of violated constraints for the log."""
     check_logits(logits)
     check_coefficients(logits.shape[1], multipliers, rho)
     expected = (logits.shape[0], *logits.shape[2:])
@@ -100,7 +101,7 @@ def penalty_and_share(
 
 
 def _share(problem: PenaltyProblem, *, traced: bool = False) -> float | Tensor:
-    """One constraint's share of all that count: 1 / (samples x classes), or 0."""
+    """The share of one valid constraint: 1 / (samples x classes), or 0."""
     logits, mask = problem.logits, problem.mask
     num_classes = logits.shape[1]
     count: float | Tensor = float(logits.numel() // num_classes)
@@ -133,5 +134,5 @@ PENALTY = FusedOperator(
     _run,
     partial(fake_results, parts=2),
 )
-"""Of the fields of :class:`PenaltyProblem`, a backend's name, and whether to compute the gradient;
-gives the penalty and the share of violated constraints."""
+"""Takes the fields of :class:`PenaltyProblem`, the name of a backend, and whether to compute the
+gradient; returns the penalty and the share of violated constraints."""

@@ -14,11 +14,11 @@ __all__ = ["MMCEForm", "check_form", "check_kernel_width", "maximum_mean_calibra
 MMCEForm = Literal["squared", "root", "weighted"]
 
 MIN_WIDTH = 0.01
-"""Narrowest kernel: exp(1 / width) has to stay far from the largest float64."""
+"""Smallest kernel width, for which exp(1 / width) stays far below the largest float64."""
 
 
 def check_kernel_width(width: float) -> float:
-    """Return the kernel's width as a float, or say what is wrong with it.
+    """Return the kernel width as a float if it is valid.
 
     Raises:
         ValueError: If it is too small, or not finite.
@@ -29,10 +29,10 @@ def check_kernel_width(width: float) -> float:
 
 
 def check_form(form: MMCEForm) -> MMCEForm:
-    """Return the form, or say which there are.
+    """Return the form if it exists.
 
     Raises:
-        ValueError: If there is no such form.
+        ValueError: For an unknown form.
     """
     if form not in get_args(MMCEForm):
         raise ValueError(f"form must be 'squared', 'root' or 'weighted', got {form!r}")
@@ -46,33 +46,33 @@ def maximum_mean_calibration_error(
     form: MMCEForm = "squared",
     kernel_width: float = 0.4,
 ) -> Tensor:
-    r"""Mean calibration residual in the space of a Laplacian kernel, as a norm or its square.
+    r"""Mean calibration residual in the space of a Laplacian kernel: its norm or squared norm.
 
     .. math:: MMCE^2 = \sum_{i,j} a_i a_j e^{-|r_i - r_j| / w},
               \qquad a_i = \frac{c_i - r_i}{N}
 
-    with the confidences r, the correctness c and the kernel width w. 'squared' is this, 'root' its
-    square root. In 'weighted', a root too, the divisor of :math:`a_i` is the size of the group,
-    right or wrong, that i belongs to; it is 0 where one of the groups has no sample, so that a
-    batch without errors is not pushed to more confidence.
+    with confidences r, correctness c and kernel width w. The form 'squared' is this value, 'root'
+    its square root. In 'weighted', also a square root, :math:`a_i` is divided by the number of
+    correct or of wrong samples instead, whichever group i belongs to; it is 0 if one of the groups
+    is empty, so that a batch without errors is not pushed to higher confidence.
 
-    In the order of confidence the kernel is a product of a factor of each sample, so prefix sums
-    replace the N x N matrix and the result is that of the double sum up to rounding. Samples of
-    equal confidence push each other nowhere. Sums are float64.
+    For samples sorted by confidence the kernel is a product of one factor per sample, so prefix
+    sums replace the N x N matrix, and the result equals the double sum up to rounding. Samples of
+    equal confidence exert no force on each other through the kernel. Sums are in float64.
 
     Args:
-        confidence: Largest probabilities r, (N,) floating, in [0, 1]; the gradient goes to them,
+        confidence: Largest probabilities r, (N,) floating, in [0, 1]; they receive the gradient,
             through the residuals and through the kernel.
-        correct: Whether the prediction was right, (N,) bool.
+        correct: Whether the prediction is correct, (N,) bool.
         form: 'squared', 'root' or 'weighted'.
-        kernel_width: w, at least 0.01.
+        kernel_width: Width w, at least 0.01.
 
     Returns:
-        Scalar of the dtype of ``confidence``, >= 0; 0 with a zero gradient where there is no
-        sample. Differentiable once.
+        Scalar of the dtype of ``confidence``, >= 0; 0 with a zero gradient without samples.
+        Differentiable once.
 
     Raises:
-        ValueError: For shapes that do not fit, an unknown form or a narrower kernel.
+        ValueError: For shapes that do not fit, an unknown form or a smaller kernel width.
 
     Reference:
         Kumar, Sarawagi and Jain, Trainable Calibration Measures for Neural Networks from Kernel
@@ -98,7 +98,7 @@ def maximum_mean_calibration_error(
         square = _square(values, correct, divisor, kernel_width, gradient)
         if form == "squared":
             return square.to(values.dtype)
-        # The slope of a square root at 0 is infinite, that of a norm has 0 among its subgradients.
+        # A square root has an infinite slope at 0, but 0 is a subgradient of a norm there.
         root = square.clamp(min=0).sqrt()
         if gradient is not None:
             gradient.mul_(torch.where(root > 0, 0.5 / root, 0).to(gradient.dtype))
@@ -108,7 +108,7 @@ def maximum_mean_calibration_error(
 
 
 def _divisor(correct: Tensor, form: MMCEForm) -> float | Tensor:
-    """What divides the residual of each sample, () or (N,); infinity where they do not count."""
+    """Divisor of the residuals, () or (N,); infinity if they are not counted."""
     if form != "weighted":
         return float(correct.numel())
     right = correct.sum().double() if correct.device.type != "mps" else correct.sum().float()
@@ -124,14 +124,14 @@ def _square(
     width: float,
     gradient: Tensor | None,
 ) -> Tensor:
-    """The double sum; its gradient is written."""
+    """The double sum; also writes its gradient."""
     r, order = confidence.sort()
     # Metal has no float64.
     r = r if r.device.type == "mps" else r.double()
     divisor = divisor[order] if isinstance(divisor, Tensor) else divisor
     residual = (correct[order].to(r.dtype) - r) / divisor
 
-    # Samples of equal confidence are a group, from its first to before its last.
+    # Samples of equal confidence form a group, with its first index and the one after its last.
     new = torch.ones_like(order, dtype=torch.bool)
     torch.ne(r[1:], r[:-1], out=new[1:])
     starts = new.nonzero().squeeze(1)
@@ -143,7 +143,7 @@ def _square(
     summed = _prefix_sums(residual)
     tied = summed[last] - summed[first]
     below = down * _prefix_sums(residual * up)[first]
-    # From the far end: the difference of two prefix sums would cancel.
+    # Summed from the far end, since a difference of two prefix sums would cancel.
     above = up * _prefix_sums((residual * down).flip(0))[len(r) - last]
     if gradient is not None:
         slope = -(tied + below + above) / divisor - residual * (below - above) / width

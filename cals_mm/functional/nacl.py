@@ -23,7 +23,7 @@ def neighbour_distance(distance: str) -> WindowTerm:
         distance: 'l1' or 'l2'.
 
     Raises:
-        ValueError: If there is no such distance.
+        ValueError: For an unknown distance.
 
     Reference:
         Murugesan et al., Neighbor-Aware Calibration of Segmentation Networks with Penalty-Based

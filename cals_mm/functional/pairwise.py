@@ -16,11 +16,11 @@ from .backends.tiles import dense, split
 __all__ = ["binary_discrimination", "binary_exclusion"]
 
 FACTORS = 64
-"""Factors 1 + exp(-|d|) <= 2 multiplied up before one logarithm is taken."""
+"""Number of factors 1 + exp(-|d|) <= 2 multiplied before a logarithm is taken."""
 
 
 def binary_discrimination(logits: Tensor, target: Tensor) -> Tensor:
-    r"""Binary discrimination constraints: the label's class against each other class.
+    r"""Binary discrimination constraints: the label's class against every other class.
 
     .. math:: BDC = \frac{1}{K - 1} \sum_{k \ne y} -\log \frac{p_y}{p_y + p_k}
                   = \frac{1}{K - 1} \sum_{k \ne y} \log(1 + e^{z_k - z_y})
@@ -47,15 +47,15 @@ def binary_discrimination(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def binary_exclusion(logits: Tensor, target: Tensor) -> Tensor:
-    r"""Binary exclusion constraints: no other class may prevail over another one.
+    r"""Binary exclusion constraints: all classes but the label's should be equally probable.
 
     .. math:: BEC = \frac{1}{(K - 1)(K - 2)} \sum_{i \ne j;\; i, j \ne y}
                     -\frac12 \log \frac{p_i}{p_i + p_j}
 
-    the mean over ordered pairs of classes that are not the label's; log(2) / 2 where all of them
-    are equally probable, and 0 where K = 2. Each unordered pair is visited once, the pairs
-    (k, k + s) of one s together: exact, O(K^2) in time and O(K) in memory for each sample. The
-    gradient is computed along with the value.
+    This is the mean over ordered pairs of classes that are not the label's: log(2) / 2 if all of
+    them are equally probable, and 0 if K = 2. Each unordered pair is visited once, all pairs (k, k
+    + s) with the same s together, which takes O(K^2) time and O(K) memory per sample. The gradient
+    is computed along with the value.
 
     Args:
         logits: z, (N, K) or (N, K, ...), K >= 2, float32 or float64.
@@ -73,7 +73,7 @@ def binary_exclusion(logits: Tensor, target: Tensor) -> Tensor:
         >>> binary_exclusion(torch.zeros(1, 4), torch.tensor([0]))
         tensor([0.3466])
     """
-    # Asked here: inside the function grad mode is off, and the logits' wish outlives no_grad.
+    # Checked here, as grad mode is off inside the function, and requires_grad ignores no_grad.
     with_gradient = torch.is_grad_enabled() and logits.requires_grad
     result: Tensor = _BinaryExclusion.apply(logits, target, with_gradient)
     return result
@@ -84,7 +84,7 @@ class _BinaryExclusion(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, target: Tensor, with_gradient: bool) -> Tensor:
         logits = dense(logits)
         value = torch.zeros(target.shape, dtype=logits.dtype, device=logits.device)
-        # Kept in the layout of the logits, so that its tiles match theirs.
+        # In the memory layout of the logits, so that the tiles match.
         gradient = torch.zeros_like(logits) if with_gradient else None
         if logits.shape[1] > 2 and logits.numel():
             parts = [split(part, logits) for part in (logits, target.contiguous(), value)]

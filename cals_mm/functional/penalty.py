@@ -1,4 +1,4 @@
-"""Penalty-Lagrangian functions P(h; lambda, rho) and their derivatives in h."""
+"""Penalty-Lagrangian functions P(h; lambda, rho) and their derivatives with respect to h."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PENALTIES: tuple[PenaltyKind, ...] = get_args(PenaltyKind)
 
 
 def check_penalty(kind: str) -> PenaltyKind:
-    """Return ``kind``, or say which penalties exist.
+    """Return ``kind`` if it is the name of a penalty.
 
     Raises:
-        ValueError: If there is no such penalty.
+        ValueError: For an unknown penalty.
     """
     if kind not in PENALTIES:
         raise ValueError(f"unknown penalty {kind!r}; choose one of {', '.join(PENALTIES)}")
@@ -28,7 +28,7 @@ def check_penalty(kind: str) -> PenaltyKind:
 def penalty_lagrangian(
     violation: Tensor, multipliers: Tensor, rho: Tensor, kind: str = "phr", *, dim: int = -1
 ) -> tuple[Tensor, Tensor]:
-    r"""Penalty-Lagrangian function and its derivative in the violation, element by element.
+    r"""Compute a penalty-Lagrangian function and its derivative by the violation, elementwise.
 
     * ``'phr'``: :math:`P = (\max(0, \lambda + \rho h)^2 - \lambda^2) / (2\rho)`
     * ``'p2'``: :math:`\lambda h + \lambda\rho h^2 + \rho^2 h^3 / 6` for :math:`h \ge 0`, else
@@ -38,8 +38,8 @@ def penalty_lagrangian(
 
     Args:
         violation: Violations h of any shape with K classes along ``dim``.
-        multipliers: Lagrange multipliers lambda >= 0, shape (K,), or of the shape of ``violation``
-            where each sample has its own.
+        multipliers: Lagrange multipliers lambda >= 0, of shape (K,), or of the shape of
+            ``violation`` if each sample has its own.
         rho: Penalty coefficients > 0, shape (K,).
         kind: One of ``PENALTIES``.
         dim: The class dimension of ``violation``.
@@ -48,7 +48,7 @@ def penalty_lagrangian(
         The value P and the derivative P', each of the shape of ``violation``.
 
     Raises:
-        ValueError: If there is no such penalty.
+        ValueError: For an unknown penalty.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3;
@@ -70,16 +70,16 @@ def penalty_lagrangian(
     rho = rho.to(violation.dtype).view(shape)
     h = violation
     if kind == "phr":
-        # The active branch is expanded, so that nothing cancels where lambda is large.
+        # The active branch is expanded, so that nothing cancels if lambda is large.
         slope = (lam + rho * h).clamp(min=0)
-        # Where the slope is NaN, so is the value.
+        # If the slope is NaN, so is the value.
         return torch.where(slope == 0, -(lam**2) / (2 * rho), h * (lam + 0.5 * rho * h)), slope
     active = h >= 0
     if kind == "relu":
         slope = torch.where(active, lam, torch.zeros_like(lam))
         return slope * h, slope
-    # Each branch sees a harmless 0 where the other one holds, so no NaN reaches the gradient;
-    # by where, because autograd's derivative of clamp at its bound, where h = 0 lies, is 0.
+    # Each branch gets a harmless 0 where the other one applies, so that no NaN reaches the
+    # gradient. Not by clamp: its derivative in autograd is 0 at the bound, which is h = 0 here.
     zero = torch.zeros_like(h)
     up, down = torch.where(active, h, zero), torch.where(active, zero, h)
     inner = 1 / (1 - rho * down)

@@ -1,4 +1,4 @@
-"""What reliability diagrams and tables of classes show, from the sums of one pass."""
+"""Data of reliability diagrams and class tables, from the sums of one pass."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ __all__ = ["ClassCalibration", "ReliabilityCurve", "class_calibration", "reliabi
 
 
 class ReliabilityCurve(NamedTuple):
-    """What a reliability diagram shows, per bin of the confidence."""
+    """Data of a reliability diagram, per confidence bin."""
 
     edges: Tensor
     """Edges of the bins, (bins + 1,) float64."""
     samples: Tensor
     """Samples, (bins,) int64."""
     confidence: Tensor
-    """Mean confidence, (bins,) float64; NaN where a bin is empty."""
+    """Mean confidence, (bins,) float64; NaN in empty bins."""
     accuracy: Tensor
-    """Share of correct predictions, (bins,) float64; NaN where a bin is empty."""
+    """Share of correct predictions, (bins,) float64; NaN in empty bins."""
 
 
 class ClassCalibration(NamedTuple):
-    """Calibration of each class, (K,); NaN where there is no sample to take it over."""
+    """Calibration of each class, (K,); NaN for classes without samples."""
 
     samples: Tensor
     """Samples with this label, int64."""
     accuracy: Tensor
-    """Share of them that were predicted right."""
+    """Share of them that are predicted correctly."""
     gap: Tensor
-    """Mean probability of this class minus its frequency, where the former exceeds 1/2 and the
-    class is predicted; > 0 is over-confident."""
+    """Mean probability of this class minus its frequency, over samples where that probability
+    exceeds 1/2, so that the class is predicted; > 0 is over-confident."""
     error: Tensor
     """Expected calibration error of this class's probability (one against the rest)."""
 
 
 def reliability_curve(statistics: CalibrationStatistics) -> ReliabilityCurve:
-    """Accuracy and mean confidence per bin, for a reliability diagram."""
+    """Compute accuracy and mean confidence per bin for a reliability diagram."""
     count = statistics.bin_count
     device = count.device
     return ReliabilityCurve(
@@ -53,7 +53,7 @@ def reliability_curve(statistics: CalibrationStatistics) -> ReliabilityCurve:
 
 
 def class_calibration(statistics: CalibrationStatistics) -> ClassCalibration:
-    """Accuracy, signed gap and calibration error of each class."""
+    """Compute accuracy, signed gap and calibration error of each class."""
     count = statistics.class_positive.sum(1)
     sure = slice((statistics.num_bins + 1) // 2, None)  # the bins from 1/2 on
     difference = (statistics.class_probability - statistics.class_positive)[:, sure].sum(1)

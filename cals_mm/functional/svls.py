@@ -11,7 +11,7 @@ __all__ = ["spatial_smoothing"]
 
 
 def spatial_smoothing(target: Tensor) -> WindowTerm:
-    r"""What soft labels of the neighbourhood add to the cross entropy of the label.
+    r"""Difference between the cross entropy with soft neighbourhood labels and that of the label.
 
     .. math:: -\sum_k q_k \log p_k + \log p_y = z_y - \sum_k q_k z_k
 

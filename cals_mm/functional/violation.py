@@ -8,10 +8,10 @@ __all__ = ["check_margin", "margin_violation"]
 
 
 def check_margin(margin: float) -> float:
-    """Return ``margin`` as a float, or say what is wrong with it.
+    """Return ``margin`` as a float if it is valid.
 
     Raises:
-        ValueError: If the margin is not a positive, finite number.
+        ValueError: If the margin is not a positive finite number.
     """
     if isinstance(margin, bool) or not 0 < float(margin) < float("inf"):
         raise ValueError(
