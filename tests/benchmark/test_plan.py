@@ -7,7 +7,16 @@ import pytest
 from mmengine.config import Config
 
 from cals_mm import with_method
-from cals_mm.benchmark import CRITERION, TASKS, Setting, candidates, check_methods, choose
+from cals_mm.benchmark import (
+    CRITERION,
+    TASKS,
+    Budget,
+    Run,
+    Setting,
+    candidates,
+    check_methods,
+    choose,
+)
 from cals_mm.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +71,15 @@ def test_the_lowest_held_out_nll_is_chosen():
     assert choose({a: {CRITERION: math.nan}, c: {CRITERION: 2.0}}) == c
     with pytest.raises(ValueError, match="no setting has a finite"):
         choose({a: {CRITERION: math.inf}})
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_every_task_can_be_trained_shorter(task, tmp_path):
+    budget = Budget(ROOT, tmp_path, epochs=2)
+    cfg = Run(budget, task, "cals", Setting("default"), 5).config()
+    assert cfg.train_cfg.max_epochs == 2
+    assert {s.get("end", 2) for s in cfg.get("param_scheduler") or []} <= {2}
+    assert cfg.randomness.seed == 5
 
 
 def test_methods_of_a_task():

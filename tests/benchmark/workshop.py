@@ -78,7 +78,8 @@ log.write_text("\\n".join(map(json.dumps, records)) + "\\n{\\"accuracy/top1\\": 
 """
 
 TEST = """
-(folder / "calibration.pt").touch()
+kept = root / "calibration.pt"
+(folder / "calibration.pt").write_bytes(kept.read_bytes() if kept.exists() else b"")
 seed = int(args.checkpoint.parent.name.removeprefix("seed"))
 what = json.loads(args.config.with_suffix(".json").read_text())
 Path(args.out).write_text(json.dumps(figures("test", seed, *what)))

@@ -89,7 +89,7 @@ class Run:
         cfg = Config.fromfile(self.config_file, import_custom_modules=False)
         ends = {
             f"param_scheduler.{index}.end": self.budget.epochs
-            for index, scheduler in enumerate(cfg.param_scheduler)
+            for index, scheduler in enumerate(cfg.get("param_scheduler") or [])
             if "end" in scheduler
         }
         return {"train_cfg.max_epochs": self.budget.epochs, **ends}
