@@ -45,4 +45,4 @@ def test_factors_and_values():
 @pytest.mark.parametrize("name", METHODS)
 def test_the_page_of_the_methods_names_it(name):
     page = Path(__file__).resolve().parents[1] / "docs" / "baselines.md"
-    assert f", `{name}`" in page.read_text("utf-8")
+    assert f"`{name}`" in page.read_text("utf-8")

@@ -7,21 +7,10 @@ import argparse
 from mmengine.config import Config, DictAction
 
 from cals_mm import runs
-from cals_mm.config import (
-    config_difference,
-    find_site,
-    nested,
-    shares_test_files,
-    with_fused_resize,
-    with_method,
-)
+from cals_mm.config import config_difference, for_training, nested
 from cals_mm.methods import METHODS
 
 __all__ = ["add_method_arguments", "check_method_arguments", "train_with_method"]
-
-
-HOLD_OUT = 0.1
-"""Share of the training samples that becomes the validation set, where that is the test set."""
 
 
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,23 +98,14 @@ def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
     options = nested(args.method_options or {})
     if args.margin is not None:
         options["margin"] = args.margin
-    elif args.method == "cals" and "margin" not in (cfg.get("method_defaults") or {}):
-        options.setdefault("margin", "auto")
-    hook = {"allow_test_data": True} if args.allow_test_data else None
-    hold_out = args.hold_out
-    needed = not args.allow_test_data and shares_test_files(cfg)
-    if hold_out is None and (needed or args.hold_out_by is not None):
-        hold_out = HOLD_OUT
-    changed = with_method(
+    changed = for_training(
         cfg,
         args.method,
-        hook=hook,
-        hold_out=hold_out,
+        allow_test_data=args.allow_test_data,
+        hold_out=args.hold_out,
         hold_out_by=args.hold_out_by,
         **options,
     )
-    if METHODS[args.method].resizes and find_site(changed.model).segmentation:
-        changed = with_fused_resize(changed)
     if runs.rank() == 0:
         print(f"--method {args.method} changes the config:", flush=True)
         print(config_difference(cfg, changed) or "(in nothing)", flush=True)

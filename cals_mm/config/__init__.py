@@ -1,6 +1,7 @@
 """Read and change configs: the head that predicts, its loss, the method it is trained with."""
 
 from .difference import config_difference
+from .for_training import for_training
 from .fused_resize import with_fused_resize
 from .hold_out import hold_out_training_data, shares_test_files
 from .loss_site import LossSite, find_site, type_name
@@ -15,6 +16,7 @@ __all__ = [
     "append_metric",
     "config_difference",
     "find_site",
+    "for_training",
     "hold_out_training_data",
     "nested",
     "shares_test_files",

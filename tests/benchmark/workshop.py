@@ -17,7 +17,9 @@ method_defaults = dict(margin={margin})
 model = dict(
     type="ImageClassifier", head=dict(type="LinearClsHead", num_classes=10, in_channels=8)
 )
-train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(data_root="data/x"))
+train_dataloader, val_dataloader, test_dataloader = (
+    dict(dataset=dict(data_root="data/x", split=split)) for split in ("train", "val", "test")
+)
 val_evaluator = test_evaluator = [dict(type="Accuracy"), dict(type="CalibrationMetric")]
 train_cfg = dict(max_epochs=2, val_interval=1)
 optim_wrapper = dict(optimizer=dict(lr=0.1))

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from cals_mm import files, runs
 from cals_mm.benchmark.plan import Setting, Task
-from cals_mm.config import nested, with_method
+from cals_mm.config import for_training, nested
 
 from .fingerprint import TESTING, TRAINING, fingerprint
 from .records import checkpoint_file, held_out_records, resume_from
@@ -76,7 +76,7 @@ class Run:
         """The config that is trained, its data where the config file has them."""
         cfg = Config.fromfile(self.config_file, import_custom_modules=False)
         cfg.merge_from_dict(self.changes())
-        cfg = with_method(cfg, self.method, **nested(dict(self.setting.options)))
+        cfg = for_training(cfg, self.method, **nested(dict(self.setting.options)))
         if self.budget.amp:
             runs.use_mixed_precision(cfg)
         cfg.randomness = {**cfg.get("randomness", {}), "seed": self.seed}
