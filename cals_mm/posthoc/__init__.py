@@ -1,4 +1,4 @@
-"""Calibration of a trained model: scaling of its logits, and what follows from it."""
+"""Calibration of trained models."""
 
 from .class_scaling import ClassTemperatureScaler, VectorScaler
 from .conformal import PredictionSets, RiskThreshold, control_risk, coverage_range

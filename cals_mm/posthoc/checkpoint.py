@@ -1,4 +1,4 @@
-"""Checkpoints of models whose logits were scaled after the training."""
+"""Checkpoints of models that were calibrated after training."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .logit_scaler import LogitScaler
 __all__ = ["KEY", "default_name", "folded_checkpoint", "noted_checkpoint", "save_new"]
 
 KEY = "cals_calibration"
-"""Where a checkpoint's ``meta`` says how it was calibrated."""
+"""Key of a checkpoint's ``meta`` that says how it was calibrated."""
 
 _OF_TRAINING = ("optimizer", "param_schedulers", "ema_state_dict", "message_hub")
-"""Parts that only a resumed training reads."""
+"""Parts that are needed only to resume training."""
 
 
 def default_name(checkpoint: str, prefix: str) -> str:
-    """The checkpoint's path with a prefix before its name.
+    """The checkpoint's path with a prefix before the file name.
 
-    Not after it, so that this one is not found by what looks for the best or the last checkpoint
-    of a run, by ``best_*.pth`` say.
+    A prefix, so that patterns such as ``best_*.pth``, which find the checkpoints of a run, do not
+    match the calibrated one.
     """
     folder, name = os.path.split(checkpoint)
     return os.path.join("" if "://" in checkpoint else folder, f"{prefix}_{Path(name).stem}.pth")
@@ -37,16 +37,16 @@ def default_name(checkpoint: str, prefix: str) -> str:
 def folded_checkpoint(
     checkpoint: Mapping[str, Any], layer: str, scaler: LogitScaler, notes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A checkpoint with the scaling in one layer's weights; all other weights stay.
+    """Return a checkpoint with the scaling folded into one layer's weights.
 
-    What only a resumed training needs is left out: continuing from scaled weights would undo the
+    Parts needed only to resume training are left out, since training further would undo the
     calibration.
 
     Args:
-        checkpoint: As read from the file, with a ``state_dict`` or being one; unchanged.
+        checkpoint: As read from the file, a ``state_dict`` or a dict with one; not modified.
         layer: Name of the layer.
         scaler: The fitted scaling.
-        notes: Kept as ``meta['cals_calibration']``.
+        notes: Stored as ``meta['cals_calibration']``.
 
     Returns:
         The new checkpoint.
@@ -71,12 +71,12 @@ def folded_checkpoint(
 
 
 def noted_checkpoint(checkpoint: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint with the same weights and a note on how it was calibrated.
+    """Return a checkpoint with the same weights and a note on how it was calibrated.
 
-    What only a resumed training needs is left out.
+    Parts needed only to resume training are left out.
 
     Args:
-        checkpoint: As read from the file, with a ``state_dict`` or being one; unchanged.
+        checkpoint: As read from the file, a ``state_dict`` or a dict with one; not modified.
         notes: Kept as ``meta['cals_calibration']``, with the earlier note, if there is one, as
             ``previous``.
 
@@ -92,7 +92,7 @@ def noted_checkpoint(checkpoint: Mapping[str, Any], notes: Mapping[str, Any]) ->
 
 
 def save_new(checkpoint: Mapping[str, Any], path: str) -> None:
-    """Write a checkpoint as a new file, which is complete or not there.
+    """Write a checkpoint to a new file, atomically.
 
     Raises:
         ValueError: If the file exists.

@@ -1,4 +1,4 @@
-"""Scaling of each class's logit by numbers of its own."""
+"""Scaling with separate parameters for each class."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["ClassTemperatureScaler", "VectorScaler"]
 class VectorScaler(LogitScaler):
     """Multiply each class's logit by a weight and add a bias.
 
-    The fit minimises the mean negative log-likelihood plus a penalty on how far the scaling is
-    from the best single temperature T: with the weights (1 + u_k) / T and the biases b_k,
+    The fit minimises the mean negative log-likelihood plus a penalty on deviations from the best
+    single temperature T. With weights (1 + u_k) / T and biases b_k, the penalty is
 
         l2 * sum_k (u_k - log(1 + u_k) + b_k^2 / 2)
 
-    which is convex, keeps the weights positive and is about l2 (u_k^2 + b_k^2) / 2 for small u_k.
-    So classes with few held-out samples stay near the common temperature. Predictions may change,
-    for the better or the worse.
+    It is convex, keeps the weights positive and is about l2 (u_k^2 + b_k^2) / 2 for small u_k, so
+    classes with few held-out samples stay close to the common temperature. Predictions may change,
+    for better or worse.
 
     Args:
         num_classes: K.
@@ -71,18 +71,18 @@ class VectorScaler(LogitScaler):
         self.bias.zero_()
 
     def solve_(self, passes: Passes) -> None:
-        """Set weights and biases to the minimum of the penalised likelihood."""
+        """Set weights and biases to the minimum of the penalised negative log-likelihood."""
         weight, bias = _minimum(passes, len(self.weight), self.l2, with_bias=True)
         self.weight.copy_(weight)
         self.bias.copy_(bias)
 
 
 class ClassTemperatureScaler(LogitScaler):
-    """Divide each class's logit by a temperature of its own: vector scaling without the bias.
+    """Divide each class's logit by its own temperature: vector scaling without a bias.
 
-    Fitted like :class:`VectorScaler`, with the same penalty. A temperature per class acts on
-    logits, not on probabilities: a constant added to all logits of a sample changes the result,
-    so it belongs to one model and its last layer.
+    It is fitted like :class:`VectorScaler`, with the same penalty. Unlike a single temperature, its
+    result changes when a constant is added to all logits of a sample, so it is valid only for the
+    model whose logits it was fitted to.
 
     Args:
         num_classes: K.
@@ -124,7 +124,7 @@ class ClassTemperatureScaler(LogitScaler):
         self.temperature.fill_(1)
 
     def solve_(self, passes: Passes) -> None:
-        """Set the temperatures to the minimum of the penalised likelihood."""
+        """Set the temperatures to the minimum of the penalised negative log-likelihood."""
         weight, _ = _minimum(passes, len(self.temperature), self.l2, with_bias=False)
         self.temperature.copy_(1 / weight)
 
@@ -169,8 +169,8 @@ def _add_sums(
 ) -> float:
     """Add the NLL's gradient and Hessian in (change, bias) over rows (n, K); return the NLL.
 
-    With s_k = (1 + u_k) y_k + b_k and p = softmax(s), the derivative in u_k is (p_k - t_k) y_k,
-    in b_k it is p_k - t_k, and the Hessian in s is diag(p) - p p^T.
+    With s_k = (1 + u_k) y_k + b_k and p = softmax(s), the derivative by u_k is (p_k - t_k) y_k,
+    that by b_k is p_k - t_k, and the Hessian by s is diag(p) - p p^T.
     """
     scaled = rows * (1 + change) + (bias if len(bias) else 0)
     probability = F.softmax(scaled, dim=1)

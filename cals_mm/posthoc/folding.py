@@ -1,9 +1,9 @@
-"""Fold a scaling of the logits into the layer that makes them.
+"""Fold a scaling of the logits into the last layer.
 
-Where logits are W x + b of a last layer, scaled logits w (W x + b) + c are (w W) x + (w b + c) of
-the same layer with other weights. Resizing and averaging logits, as segmentation models do, keeps
-this: both are weighted means. So a model with folded weights is calibrated wherever it runs, and
-needs none of this package.
+If the last layer computes logits W x + b, then scaled logits w (W x + b) + c are (w W) x + (w b +
+c), which the same layer computes with other weights. This still holds when logits are resized or
+averaged, as in segmentation models, since both are weighted means. So a model with folded weights
+is calibrated everywhere, and does not need this package.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ __all__ = ["check_folded", "final_layer", "fold_", "fold_model_", "repeatable"]
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _TOLERANCE = 1e-4
-"""Largest difference of folded from scaled logits, relative to the largest logit."""
+"""Largest accepted difference between folded and scaled logits, relative to the largest logit."""
 
 ReadLogits = Callable[[], Sequence[Tensor]]
 
 
 def repeatable(read_logits: ReadLogits) -> ReadLogits:
-    """The same, with the same random numbers at every call.
+    """Wrap a function so that it uses the same random numbers at every call.
 
-    Some heads draw some in evaluation, SegNeXt's for the bases of its matrix decomposition. The
-    generators are left as they were.
+    Some heads draw random numbers even in evaluation mode, e.g. SegNeXt's for its matrix
+    decomposition. The state of the generators is restored.
     """
 
     def read() -> Sequence[Tensor]:
@@ -52,21 +52,22 @@ def repeatable(read_logits: ReadLogits) -> ReadLogits:
 
 
 def final_layer(model: nn.Module, read_logits: ReadLogits) -> str:
-    """Name of the layer that alone makes the model's logits, found by trying.
+    """Find the single layer that computes the model's logits, by trying.
 
-    Each linear or convolutional layer with one output per class is scaled temporarily, by another
-    number for each class; the layer is found where the logits change by exactly these numbers.
+    Each linear or convolutional layer with one output per class is scaled temporarily, with a
+    different factor for each class. The layer is the one for which the logits change by exactly
+    these factors.
 
     Args:
-        model: The model in evaluation mode, unwrapped; left as it was.
-        read_logits: Runs the model on one and the same batch and returns the logits of its
-            samples, (K,) or (K, H, W) each.
+        model: The model in evaluation mode, unwrapped; not modified.
+        read_logits: Runs the model on a fixed batch and returns the logits of its samples, (K,) or
+            (K, H, W) each.
 
     Returns:
-        Its name among ``model.named_modules()``.
+        The name of the layer in ``model.named_modules()``.
 
     Raises:
-        ValueError: If no layer passes, for instance where the logits are the mean of two layers.
+        ValueError: If no layer passes, e.g. because the logits are the mean of two layers.
     """
     read_logits = repeatable(read_logits)
     before = [logits.clone() for logits in read_logits()]
@@ -76,7 +77,7 @@ def final_layer(model: nn.Module, read_logits: ReadLogits) -> str:
         for name, layer in model.named_modules()
         if isinstance(layer, _LAYERS) and len(layer.weight) == num_classes
     }
-    # The last one defined is most often the right one, and auxiliary heads are most often wrong.
+    # The last layer is usually the right one; those of auxiliary heads usually are not.
     order: list[str] = list(candidates)[::-1]
     order.sort(key=lambda name: name.startswith("auxiliary"))
     for name in order:
@@ -101,15 +102,15 @@ def final_layer(model: nn.Module, read_logits: ReadLogits) -> str:
 
 @torch.no_grad()
 def fold_(weight: Tensor, bias: Tensor | None, scaler: LogitScaler) -> None:
-    """Change a layer's weight and bias so that its outputs are the scaled ones, in place.
+    """Modify weight and bias of a layer in place so that its outputs are scaled.
 
     Args:
         weight: (K, ...) of a linear or convolutional layer with K outputs.
         bias: (K,), or None.
-        scaler: The scaling of its outputs.
+        scaler: The scaling of the outputs.
 
     Raises:
-        ValueError: If the scaling has a bias and the layer none.
+        ValueError: If the scaling has a bias but the layer has none.
     """
     factor, shift = (part.double().to(weight.device) for part in scaler.linear())
     if bias is not None:
@@ -122,7 +123,7 @@ def fold_(weight: Tensor, bias: Tensor | None, scaler: LogitScaler) -> None:
 
 
 def fold_model_(model: nn.Module, layer: str, scaler: LogitScaler, read_logits: ReadLogits) -> None:
-    """Fold a scaling into the layer that makes a model's logits, and check the result.
+    """Fold a scaling into the layer that computes a model's logits, and check the result.
 
     Args:
         model: The model in evaluation mode, unwrapped.
@@ -131,7 +132,7 @@ def fold_model_(model: nn.Module, layer: str, scaler: LogitScaler, read_logits: 
         read_logits: As for :func:`final_layer`.
 
     Raises:
-        ValueError: If the layer needs a bias and has none, or as :func:`check_folded`.
+        ValueError: If the layer needs a bias but has none, or if :func:`check_folded` fails.
     """
     read_logits = repeatable(read_logits)
     before = [logits.clone() for logits in read_logits()]
@@ -141,11 +142,11 @@ def fold_model_(model: nn.Module, layer: str, scaler: LogitScaler, read_logits: 
 
 
 def check_folded(read_logits: ReadLogits, before: Sequence[Tensor], scaler: LogitScaler) -> None:
-    """Refuse a folded model whose logits are not the scaled ones.
+    """Check that the logits of a folded model are the scaled ones.
 
     Args:
-        read_logits: As for :func:`final_layer`, of the folded model.
-        before: What it, made :func:`repeatable`, returned before.
+        read_logits: As for :func:`final_layer`, for the folded model.
+        before: What the :func:`repeatable` function returned before folding.
         scaler: The scaling that was folded.
 
     Raises:
@@ -170,7 +171,7 @@ def _difference(after: Sequence[Tensor], before: Sequence[Tensor], scaler: Logit
 
 @contextmanager
 def _restored(layer: nn.Module) -> Iterator[None]:
-    """Undo what happens to the parameters of a layer."""
+    """Restore the parameters of a layer after the block."""
     saved = {name: parameter.detach().clone() for name, parameter in layer.named_parameters()}
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the scalers of logits share: reading held-out batches, and the linear map of logits."""
+"""Base class of the logit scalers, and reading of held-out batches."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["LogitScaler", "Passes"]
 Scaler = TypeVar("Scaler", bound="LogitScaler")
 
 _CHUNK = 2**22
-"""Logits that are held in float64 at once."""
+"""Number of logits converted to float64 at a time."""
 
 
 class Passes:
-    """A held-out set that is read once per pass, in float64 rows of its valid samples.
+    """A held-out set that is read once per pass, as float64 rows of its valid samples.
 
     Args:
-        make_batches: Called once per pass; returns an iterable of (logits, target) or
-            (logits, target, mask): logits (N, K) or (N, K, ...) floating, target (N, ...) int64,
-            mask (N, ...) bool, True where a sample counts.
-        ignore_index: Label of the samples that count for nothing; None: every sample counts.
-        num_classes: K that the logits must have; None: any.
+        make_batches: Called once per pass; returns an iterable of (logits, target) or (logits,
+            target, mask): logits (N, K) or (N, K, ...) floating, target (N, ...) int64, mask (N,
+            ...) bool, true for valid samples.
+        ignore_index: Label to ignore. None ignores no label.
+        num_classes: Required number of classes K. None accepts any.
 
     Attributes:
         count: Number of valid samples; 0 before the first pass.
@@ -46,11 +46,11 @@ class Passes:
         self.count = 0
 
     def rows(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass: rows (n, K) float64 and their labels (n,) int64.
+        """Make one pass; yield rows (n, K) float64 and their labels (n,) int64.
 
         Raises:
-            ValueError: For shapes or labels that do not fit, logits that are NaN or infinite, no
-                valid sample, or batches that can be read once only.
+            ValueError: If shapes or labels do not fit, logits are NaN or infinite, no sample is
+                valid, or the batches can be read only once.
         """
         count, first = 0, self.count == 0
         not_logits = first
@@ -83,11 +83,11 @@ class Passes:
 
 
 class LogitScaler(nn.Module):
-    """Template of the scalers: logits times a weight plus a bias, both fitted after training.
+    """Base class of scalers: logits times a weight plus a bias, both fitted after training.
 
-    A subclass keeps its state in buffers and defines ``linear``, ``reset_`` and ``solve_``.
-    The negative log-likelihood on the data of the fit is never worse than without scaling: where
-    no better scaling is found, the scaler stays the identity. All arithmetic of a fit is float64.
+    A subclass keeps its state in buffers and implements ``linear``, ``reset_`` and ``solve_``.
+    Scaling never increases the negative log-likelihood on the data it is fitted to: if no better
+    scaling is found, the scaler remains the identity. Fits are computed in float64.
     """
 
     num_classes: int | None = None
@@ -97,7 +97,7 @@ class LogitScaler(nn.Module):
         raise NotImplementedError
 
     def reset_(self) -> None:
-        """Become the identity."""
+        """Reset to the identity."""
         raise NotImplementedError
 
     def solve_(self, passes: Passes) -> None:
@@ -118,20 +118,20 @@ class LogitScaler(nn.Module):
         ignore_index: int | None = -100,
         mask: Tensor | None = None,
     ) -> Scaler:
-        """Fit to held-out samples that are all in memory.
+        """Fit to held-out samples in memory.
 
         Args:
             logits: (N, K) or (N, K, ...) floating and finite.
             target: (N,) or (N, ...) int64.
-            ignore_index: Label of the samples that count for nothing; None: every sample counts.
-            mask: (N,) or (N, ...) bool, True where a sample counts; None: everywhere.
+            ignore_index: Label to ignore. None ignores no label.
+            mask: (N,) or (N, ...) bool, true for valid samples. None means all.
 
         Returns:
             The scaler itself.
 
         Raises:
-            ValueError: For shapes or labels that do not fit, logits that are NaN or infinite, or
-                no valid sample.
+            ValueError: If shapes or labels do not fit, logits are NaN or infinite, or no sample is
+                valid.
         """
         batch = (logits, target) if mask is None else (logits, target, mask)
         return self.fit_batches(lambda: [batch], ignore_index=ignore_index)
@@ -145,9 +145,9 @@ class LogitScaler(nn.Module):
     ) -> Scaler:
         """Fit to a held-out set of any size, read batch by batch.
 
-        The result is that of :meth:`fit` on all samples at once. Each Newton step is one pass; a
-        temperature takes about ten, per-class scaling about twenty. Where a pass means running a
-        network, keep its logits, or those of a subsample, and fit to them.
+        The result equals that of :meth:`fit` on all samples. Each Newton step takes one pass: a
+        temperature needs about ten, scaling per class about twenty. If each pass would run a
+        network, store its logits, or those of a subsample, and fit to them.
 
         Args:
             make_batches: Called once per pass; returns an iterable of (logits, target) or
@@ -158,7 +158,7 @@ class LogitScaler(nn.Module):
             The scaler itself.
 
         Raises:
-            ValueError: As for :meth:`fit`, or if the batches can be read once only.
+            ValueError: As for :meth:`fit`, or if the batches can be read only once.
         """
         passes = Passes(make_batches, ignore_index, self.num_classes)
         self.reset_()

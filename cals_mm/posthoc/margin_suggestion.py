@@ -1,4 +1,4 @@
-"""A margin from the logits of a model that was trained without one."""
+"""Suggest a margin from the logits of a model trained without one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .temperature import TemperatureScaler
 __all__ = ["MarginSuggestion", "suggest_margin"]
 
 MIN_GAP = 0.01
-"""Mean confidence above accuracy, as a fraction, below which a model counts as calibrated."""
+"""Models with a smaller gap than this count as calibrated."""
 
 
 class MarginSuggestion(NamedTuple):
-    """What held-out logits say about the margin."""
+    """A margin suggested by held-out logits."""
 
     margin: float
     """Suggested margin, in logit units."""
@@ -25,28 +25,29 @@ class MarginSuggestion(NamedTuple):
     gap: float
     """Mean confidence minus accuracy, a fraction; positive for over-confident models."""
     overconfident: bool
-    """Whether there is anything for CALS to mend."""
+    """Whether the model is over-confident, so that CALS can help."""
 
 
 @torch.no_grad()
 def suggest_margin(logits: Tensor, target: Tensor, quantile: float = 0.5) -> MarginSuggestion:
-    """Margin that a calibrated version of a model would just keep.
+    """Suggest the margin that a calibrated version of a model would just keep.
 
     Dividing the logits by the temperature that minimises the held-out NLL gives a model that is
-    calibrated on average. The margin is its typical logit distance: for each sample the mean
-    distance from the largest logit to the others, and a quantile of that over the samples. Such
-    a margin allows typical distances and penalises larger ones.
+    calibrated on average. The margin is its typical logit distance: the mean distance from the
+    largest logit to the others in each sample, and a quantile of these over the samples. This
+    margin allows typical distances and penalises larger ones.
 
     Args:
         logits: (N, K) floating, finite, of held-out samples.
         target: (N,) int64.
-        quantile: Quantile over samples, in (0, 1); a smaller one calibrates more strongly.
+        quantile: Quantile over samples, in (0, 1); smaller values calibrate more strongly.
 
     Returns:
         The suggestion.
 
     Raises:
-        ValueError: Without samples, for a quantile outside (0, 1), or logits that are not finite.
+        ValueError: If there are no samples, the quantile is outside (0, 1), or logits are not
+            finite.
 
     Example:
         >>> import torch
@@ -62,7 +63,7 @@ def suggest_margin(logits: Tensor, target: Tensor, quantile: float = 0.5) -> Mar
     gap = float(confidence.mean() - (predicted == target).double().mean())
     distance = (logits.amax(1, keepdim=True) - logits).double() / temperature
     typical = distance.sum(1) / (logits.shape[1] - 1)
-    # A sorted index, for torch.quantile refuses more than 2^24 values.
+    # By sorting, since torch.quantile accepts at most 2^24 values.
     position = round(quantile * (len(typical) - 1))
     margin = float(typical.kthvalue(position + 1).values)
     return MarginSuggestion(margin, temperature, gap, gap > MIN_GAP and temperature > 1)

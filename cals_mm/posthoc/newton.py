@@ -10,7 +10,7 @@ from torch import Tensor
 __all__ = ["newton_minimise"]
 
 _SUFFICIENT = 1e-4
-"""Share of the decrease that the slope promises which a step must deliver."""
+"""Share of the decrease predicted by the slope that a step must achieve."""
 _SHORTEST = 2.0**-30
 
 
@@ -23,12 +23,12 @@ def newton_minimise(
     """Newton's method with backtracking: every accepted step lowers the value.
 
     Args:
-        evaluate: Value, gradient (P,) and positive definite Hessian (P, P), all float64, at a
-            point (P,). A value of inf says that the point lies outside the domain; gradient and
-            Hessian are not read then.
+        evaluate: Returns value, gradient (P,) and positive definite Hessian (P, P), all float64, at
+            a point (P,). A value of inf means that the point is outside the domain; gradient and
+            Hessian are then ignored.
         start: (P,) float64, inside the domain.
-        max_steps: Bound on steps; about ten are needed.
-        tolerance: The end is where a step promises to lower the value by less than this.
+        max_steps: Largest number of steps; about ten are needed.
+        tolerance: Stop when the predicted decrease of the value is smaller than this.
 
     Returns:
         The minimum, (P,) float64.

@@ -14,16 +14,16 @@ ScalingMethod = Literal["temperature", "class", "vector"]
 
 
 def make_scaler(method: ScalingMethod, num_classes: int, l2: float = 1e-3) -> LogitScaler:
-    """A scaler that is still to be fitted.
+    """Create a scaler, not yet fitted.
 
     Args:
         method: ``'temperature'``, one for all classes; ``'class'``, one per class; ``'vector'``,
             a weight and a bias per class.
         num_classes: K.
-        l2: Strength of the penalty of the latter two, > 0.
+        l2: Strength of the penalty of ``'class'`` and ``'vector'``, > 0.
 
     Raises:
-        ValueError: For another method, or as the scaler.
+        ValueError: For an unknown method, or as raised by the scaler.
 
     Example:
         >>> type(make_scaler("class", 10)).__name__

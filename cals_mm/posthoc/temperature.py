@@ -14,25 +14,25 @@ __all__ = ["TemperatureScaler"]
 
 _MAX_STEPS = 100
 _TOLERANCE = 1e-9
-"""Relative change of the temperature at which the search ends."""
+"""The search ends when the temperature changes by less than this factor."""
 
 
 class TemperatureScaler(LogitScaler):
     """Divide logits by the temperature that minimises the negative log-likelihood.
 
-    The likelihood is convex in the inverse temperature, so Newton steps, kept in a bracket, find
-    the minimum. The order of the logits does not change, and so no prediction does, except where
-    scaled logits round to the same number.
+    The negative log-likelihood is convex in the inverse temperature, so bracketed Newton steps find
+    its minimum. The order of the logits stays the same, so no prediction changes unless scaled
+    logits round to the same number.
 
     Args:
         minimum: Smallest temperature, > 0.
         maximum: Largest temperature.
 
     Attributes:
-        temperature: () float; above 1 where the model was over-confident.
+        temperature: () float; above 1 if the model was over-confident.
 
     Raises:
-        ValueError: If the bounds are not positive, increasing and on either side of 1.
+        ValueError: Unless 0 < minimum <= 1 <= maximum.
 
     Reference:
         Guo et al., On Calibration of Modern Neural Networks, ICML 2017, Section 4.2.
@@ -64,7 +64,7 @@ class TemperatureScaler(LogitScaler):
         self.temperature.fill_(1)
 
     def solve_(self, passes: Passes) -> None:
-        """Set the temperature to the minimum of the likelihood within the bounds."""
+        """Set the temperature to the minimum of the negative log-likelihood within the bounds."""
         low, high = 1 / self.maximum, 1 / self.minimum
         inverse = 1.0
         for _ in range(_MAX_STEPS):
@@ -84,7 +84,7 @@ class TemperatureScaler(LogitScaler):
 
 
 def _derivatives(passes: Passes, inverse: float) -> tuple[float, float]:
-    """First and second derivative of the mean NLL in the inverse temperature."""
+    """First and second derivative of the mean NLL by the inverse temperature."""
     slope = curvature = 0.0
     for rows, labels in passes.rows():
         probability = F.softmax(inverse * rows, dim=1)

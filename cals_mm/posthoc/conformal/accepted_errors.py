@@ -1,4 +1,4 @@
-"""Errors among the confident pixels of each image, at a ladder of confidence thresholds."""
+"""Errors among the confident pixels of each image, at many confidence thresholds."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from torch import Tensor
 
 __all__ = ["AcceptedErrors"]
 
-# From 0 to 1 - 1e-7, in equal ratios of the distance to 1: confidences crowd there.
+# From 0 to 1 - 1e-7, with distances to 1 in geometric steps, as most confidences are close to 1.
 _LADDER = torch.cat([torch.zeros(1).double(), 1 - 10 ** -(torch.arange(1, 225).double() / 32)])
 
 
 class AcceptedErrors:
-    """Count the accepted and the wrongly accepted pixels of every image.
+    """Count the accepted and the wrongly accepted pixels of each image.
 
-    A pixel is accepted at a threshold that its largest probability reaches. Memory grows by 225
-    pairs of numbers an image, whatever its size.
+    A pixel is accepted at a threshold if its largest probability reaches it. Each image takes 225
+    pairs of numbers, regardless of its size.
 
     Args:
-        ignore_index: Label of the pixels that count for nothing; None: every pixel counts.
+        ignore_index: Label to ignore. None ignores no label.
 
     Attributes:
-        thresholds: (225,) float64, rising from 0, where every pixel is accepted, to 1 - 1e-7.
+        thresholds: (225,) float64, ascending from 0, where all pixels are accepted, to 1 - 1e-7.
 
     Example:
         >>> p = torch.tensor([[0.9, 0.6], [0.1, 0.4]]).reshape(1, 2, 1, 2)
@@ -44,25 +44,25 @@ class AcceptedErrors:
 
     @property
     def wrong(self) -> Tensor:
-        """Those that are predicted wrongly, (n, 225) int64."""
+        """Wrongly predicted ones among them, (n, 225) int64."""
         return self._table(self._wrong)
 
     @torch.no_grad()
     def update(
         self, logits: Tensor, target: Tensor, *, probabilities: bool = False
     ) -> AcceptedErrors:
-        """Add images; one without a valid pixel is left out.
+        """Add images; those without a valid pixel are left out.
 
         Args:
-            logits: (N, K, H, W) floating: logits, or probabilities where the next says so.
+            logits: (N, K, H, W) floating: logits, or probabilities if ``probabilities`` is true.
             target: (N, H, W) of any integer type.
-            probabilities: ``logits`` holds probabilities.
+            probabilities: Whether ``logits`` holds probabilities.
 
         Returns:
-            The counts themselves.
+            The object itself.
 
         Raises:
-            ValueError: For shapes that do not fit, or valid pixels with NaN or infinite logits.
+            ValueError: If shapes do not fit, or valid pixels have NaN or infinite logits.
         """
         if logits.ndim != 4 or target.shape != (len(logits), *logits.shape[2:]):
             raise ValueError(
@@ -78,7 +78,7 @@ class AcceptedErrors:
             doubt, predicted = doubt_of(scores[:, valid].T, probabilities)
             if not doubt.isfinite().all():
                 raise ValueError("an image holds NaN or infinite logits at valid pixels")
-            # How many thresholds each pixel reaches, and from that, how many pixels each threshold.
+            # The number of thresholds that each pixel reaches gives the pixels at each threshold.
             reached = torch.searchsorted(-self._doubts.to(doubt.device), -doubt, right=True)
             wrong = reached[predicted != labels[valid]]
             for table, numbers in ((self._accepted, reached), (self._wrong, wrong)):
@@ -88,7 +88,7 @@ class AcceptedErrors:
 
     @property
     def _doubts(self) -> Tensor:
-        """Largest distance of the confidence to 1 at each threshold, falling."""
+        """Largest distance of an accepted confidence to 1 at each threshold, descending."""
         return 1 - self.thresholds
 
     def _table(self, rows: list[Tensor]) -> Tensor:
@@ -98,7 +98,8 @@ class AcceptedErrors:
 def doubt_of(logits: Tensor, probabilities: bool) -> tuple[Tensor, Tensor]:
     """One minus the largest probability, (N,) float64, and its class, (N,), of (N, K).
 
-    The sum of the other classes, which keeps its digits where the largest probability rounds to 1.
+    Computed as the sum over the other classes, which stays accurate where the largest probability
+    rounds to 1.
     """
     predicted = logits.argmax(1, keepdim=True)
     if probabilities:

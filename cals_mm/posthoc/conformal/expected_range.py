@@ -1,4 +1,4 @@
-"""The coverage that prediction sets may show on a test set, by chance alone."""
+"""The range of coverages that prediction sets may show on a test set by chance."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["coverage_range"]
 def coverage_range(
     sets: PredictionSets, test_counts: Tensor, level: float = 0.95
 ) -> tuple[float, float]:
-    """Central interval of the coverage on a test set.
+    """Compute the central interval of the coverage on a test set.
 
-    For n held-out samples and continuous scores, the coverage of the fitted sets follows a Beta
-    distribution with k and n + 1 - k, where k = ceil((n + 1) coverage) is the rank of the
-    threshold; of m test samples then a beta-binomial number is covered. With one threshold a
-    class, the numbers of the classes add up. Equal scores can only raise the coverage.
+    For n held-out samples and continuous scores, the coverage of the fitted sets follows a Beta(k,
+    n + 1 - k) distribution, where k = ceil((n + 1) coverage) is the rank of the threshold. So the
+    number of covered samples among m test samples is beta-binomial. With one threshold per class,
+    the numbers of the classes add up. Ties among scores can only raise the coverage.
 
     Args:
         sets: Fitted sets.
@@ -26,10 +26,11 @@ def coverage_range(
         level: Probability of the interval.
 
     Returns:
-        Lower and upper end of the covered fraction.
+        Lower and upper end of the interval, as fractions.
 
     Raises:
-        ValueError: For counts that do not fit the sets or add up to 0, or a level outside (0, 1).
+        ValueError: If the counts do not fit the sets or add up to 0, or the level is outside (0,
+            1).
 
     Reference:
         Vovk, Conditional Validity of Inductive Conformal Predictors, ACML 2012; Angelopoulos and
@@ -49,7 +50,7 @@ def coverage_range(
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
     total = int(test_counts.sum())
-    # The distribution of a sum: the product of Fourier transforms, long enough not to wrap round.
+    # The distribution of a sum is a product of Fourier transforms, long enough not to wrap around.
     spectrum = torch.ones((), dtype=torch.complex128)
     for held_out, test in zip(sets.counts.reshape(-1), test_counts.reshape(-1), strict=True):
         mass = _covered(int(test), int(held_out), sets.rank(int(held_out)))
@@ -64,9 +65,9 @@ def coverage_range(
 def _covered(test: int, held_out: int, rank: int) -> Tensor:
     """Probability of 0..test covered samples, (test + 1,) float64: beta-binomial."""
     covered = torch.arange(test + 1, dtype=torch.float64)
-    if rank > held_out:  # every class is in every set
+    if rank > held_out:  # every set holds all classes
         return (covered == test).double()
-    # The number of ways to deal test samples into the gaps below and above the threshold.
+    # Number of ways to place test samples below and above the threshold.
     ways = _log_choose(covered + rank - 1, covered)
     rest = test - covered
     ways = ways + _log_choose(rest + held_out - rank, rest)

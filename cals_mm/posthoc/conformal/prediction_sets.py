@@ -13,42 +13,42 @@ from .scores import Score, conformal_scores
 __all__ = ["PredictionSets"]
 
 _CHUNK = 2**22
-"""Scores that are held at once."""
+"""Number of scores held in memory at a time."""
 
 
 class PredictionSets:
-    """Sets of classes that hold the true one with a given probability.
+    """Sets of classes that contain the true class with a given probability.
 
-    The threshold is the ceil((n + 1) coverage)-th smallest score of the true class on n held-out
-    samples; a set holds the classes whose score does not exceed it. If the held-out samples and a
-    new one are exchangeable, and the model has been fitted to neither,
+    The threshold is the ceil((n + 1) coverage)-th smallest score of the true class among n held-out
+    samples; a set contains all classes whose score does not exceed it. If the held-out samples and
+    a new one are exchangeable, and the model was fitted to neither,
 
-        coverage <= P(the set holds the true class) <= coverage + 1 / (n + 1),
+        coverage <= P(the set contains the true class) <= coverage + 1 / (n + 1),
 
-    the upper bound where no two scores are equal. The probability is over the held-out samples
-    and the new one: for one held-out set the coverage varies (:func:`coverage_range`), and single
-    classes or kinds of images may be covered less. With ``per_class`` each class has a threshold
-    of its own, and the lower bound holds for each class; it needs as many samples of each class
-    as else of all.
+    where the upper bound requires that no two scores are equal. The probability is over both the
+    held-out samples and the new one: the coverage for a given held-out set varies
+    (:func:`coverage_range`), and it may be lower for single classes or some types of images. With
+    ``per_class`` each class has its own threshold and the lower bound holds for each class, but as
+    many samples are needed of each class as otherwise in total.
 
-    A set may be empty where no class fits, or hold all classes: always, where there are fewer
-    than coverage / (1 - coverage) samples to fit to. Those of ``'aps'`` and ``'raps'`` with u = 0
-    are never empty and the same at each call, but many scores are 0: where the most probable
-    class alone is right more often than ``coverage``, they cover as much. With ``randomised`` u
-    is drawn anew for every sample, at each call, and no two scores are equal.
+    A set is empty if no class fits, and always contains all classes if fewer than coverage / (1 -
+    coverage) held-out samples are available. With u = 0, the sets of ``'aps'`` and ``'raps'`` are
+    never empty and deterministic, but many scores are 0: if the most probable class is correct more
+    often than ``coverage``, the sets cover that much. With ``randomised``, u is drawn for each
+    sample at each call, and no two scores are equal.
 
     Args:
-        coverage: Probability, in (0, 1).
+        coverage: Required probability, in (0, 1).
         score: As of :func:`conformal_scores`.
-        per_class: One threshold a class (class-conditional conformal prediction).
+        per_class: Use one threshold per class (class-conditional conformal prediction).
         randomised: Draw u uniformly from [0, 1].
         rank_penalty: As of :func:`conformal_scores`.
         free_ranks: As of :func:`conformal_scores`.
 
     Attributes:
-        threshold: () float64, or (K,) with ``per_class``; inf: every class is in the set. NaN
-            before the fit.
-        counts: Held-out samples, () int64, or those of each class, (K,).
+        threshold: () float64, or (K,) with ``per_class``; inf means that every class is in the set;
+            NaN before the fit.
+        counts: Number of held-out samples, () int64, or of each class, (K,).
 
     Raises:
         ValueError: For a coverage outside (0, 1).
@@ -98,19 +98,20 @@ class PredictionSets:
         probabilities: bool = False,
         generator: torch.Generator | None = None,
     ) -> PredictionSets:
-        """Set the threshold by held-out samples.
+        """Set the threshold from held-out samples.
 
         Args:
-            logits: (N, K) floating and finite: logits, or probabilities where the next says so.
+            logits: (N, K) floating and finite: logits, or probabilities if ``probabilities`` is
+                true.
             target: (N,) of any integer type.
             probabilities: ``logits`` holds probabilities.
             generator: For ``randomised``, on the device of ``logits``.
 
         Returns:
-            The sets themselves.
+            The object itself.
 
         Raises:
-            ValueError: For shapes or labels that do not fit, or no sample.
+            ValueError: If shapes or labels do not fit, or there are no samples.
         """
         if logits.ndim != 2 or target.shape != logits.shape[:1] or not len(target):
             raise ValueError(
@@ -138,7 +139,7 @@ class PredictionSets:
         probabilities: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Sets of new samples.
+        """Compute the sets of new samples.
 
         Args:
             logits: (N, K), as for :meth:`fit`.
@@ -146,10 +147,10 @@ class PredictionSets:
             generator: For ``randomised``, on the device of ``logits``.
 
         Returns:
-            (N, K) bool, True where the set holds the class.
+            (N, K) bool, true where the set contains the class.
 
         Raises:
-            ValueError: Before :meth:`fit`, or for another number of classes.
+            ValueError: Before :meth:`fit`, or if the number of classes differs.
         """
         if self.threshold.isnan().any():
             raise ValueError("the sets have no threshold yet; call fit() first")
@@ -161,14 +162,14 @@ class PredictionSets:
         return (scores <= self.threshold.to(scores.device)).to(logits.device)
 
     def to_dict(self) -> dict[str, Any]:
-        """Settings and fitted numbers as plain values, for a checkpoint."""
+        """Settings and fitted values as plain types, for a checkpoint."""
         names = ("coverage", "score", "per_class", "randomised", "rank_penalty", "free_ranks")
         values = {name: getattr(self, name) for name in names}
         return {**values, "threshold": self.threshold.tolist(), "counts": self.counts.tolist()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> PredictionSets:
-        """The sets that :meth:`to_dict` was called on."""
+        """Rebuild the object from the result of :meth:`to_dict`."""
         values = dict(values)
         threshold, counts = values.pop("threshold"), values.pop("counts")
         sets = cls(**values)
@@ -177,8 +178,8 @@ class PredictionSets:
         return sets
 
     def rank(self, count: int) -> int:
-        """Which of ``count`` scores in rising order is the threshold; count + 1 stands for inf."""
-        # Rounded, because 0.55 * 100 is a little more than 55.
+        """Rank of the threshold among ``count`` ascending scores; count + 1 stands for inf."""
+        # Rounded, because 0.55 * 100 is slightly more than 55.
         return math.ceil(round((count + 1) * self.coverage, 9))
 
     def _quantile(self, scores: Tensor) -> float:

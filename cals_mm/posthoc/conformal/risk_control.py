@@ -19,17 +19,17 @@ class RiskThreshold(NamedTuple):
     risk: float
     """The bound, a fraction."""
     threshold: float
-    """Pixels whose largest probability is at least this are accepted; inf: none."""
+    """Pixels whose largest probability is at least this are accepted; inf accepts none."""
     min_share: float
-    """Share of an image's pixels by which the errors are divided at least."""
+    """Smallest divisor of an image's errors, as a share of its valid pixels."""
     images: int
     """Held-out images."""
 
     def accept(self, logits: Tensor, *, probabilities: bool = False) -> Tensor:
-        """Which pixels are accepted.
+        """Return the mask of accepted pixels.
 
         Args:
-            logits: (N, K, H, W) floating: logits, or probabilities where the next says so.
+            logits: (N, K, H, W) floating: logits, or probabilities if ``probabilities`` is true.
             probabilities: ``logits`` holds probabilities.
 
         Returns:
@@ -40,14 +40,13 @@ class RiskThreshold(NamedTuple):
         return (doubt <= 1 - self.threshold).reshape(rows.shape[:-1])
 
     def reached(self, errors: AcceptedErrors) -> dict[str, float]:
-        """What the threshold does on other images.
+        """Evaluate the threshold on other images.
 
         Returns:
-            ``error``, the mean over images of what is controlled; ``range_low`` and
-            ``range_high``, where it is to be expected on as many images if the bound is just
-            met: 95 %, by a normal approximation over images; ``pooled_error``, the error of all
-            accepted pixels together, which is not controlled; ``accepted``, the accepted share of
-            all pixels.
+            ``error``, the mean over images of the controlled error; ``range_low`` and
+            ``range_high``, its 95 % range on as many images if the bound is just met, by a normal
+            approximation; ``pooled_error``, the error of all accepted pixels together, which is not
+            controlled; ``accepted``, the accepted share of all pixels.
 
         Raises:
             ValueError: Without images.
@@ -73,50 +72,51 @@ class RiskThreshold(NamedTuple):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers by name, for a checkpoint."""
+        """The values by name, for a checkpoint."""
         return self._asdict()
 
 
 def control_risk(
     errors: AcceptedErrors, risk: float = 0.01, min_share: float = 0.01
 ) -> RiskThreshold:
-    """Smallest confidence threshold that keeps the error among accepted pixels under a bound.
+    """Find the smallest confidence threshold that bounds the error among accepted pixels.
 
-    Of an image with v valid pixels, a threshold t accepts a(t), of which w(t) are predicted
-    wrongly. Its loss is the error among the accepted pixels,
+    In an image with v valid pixels, a threshold t accepts a(t) pixels, of which w(t) are wrong. The
+    loss of the image is the error among its accepted pixels,
 
         L(t) = w(t) / max(a(t), min_share * v),
 
-    where an image of which less than ``min_share`` is accepted counts as if that much was: a few
-    confident pixels shall not decide. Being a ratio, L need not fall as t rises, which risk
-    control asks for, so the largest loss at t or any stricter threshold takes its place. The
-    result is the smallest t of the ladder with
+    where the divisor is at least the share ``min_share`` of the valid pixels, so that a few
+    confident pixels do not decide. Risk control requires a loss that decreases with t, but this
+    ratio may increase, so it is replaced by its maximum over t and all stricter thresholds. The
+    result is the smallest t among the thresholds of ``errors`` with
 
         (sum over the n held-out images of max_{t' >= t} L(t')  +  1) / (n + 1)  <=  risk.
 
-    What is guaranteed: if the held-out images and a new one are exchangeable, and the model has
-    been fitted to neither, then E[L(t)] <= risk for the new image. Pixels of one image may depend
-    on each other in any way. The expectation is over the held-out images and the new one. Not
-    guaranteed: the error of every single image, that of a class, and the error of the accepted
-    pixels of many images pooled, where images count by their accepted pixels.
+    Guarantee: if the held-out images and a new one are exchangeable, and the model was fitted to
+        neither, then E[L(t)] <= risk for the new image. The expectation is over the held-out images
+        and the new one; pixels of an image may depend on each other in any way. There is no
+        guarantee for single images or classes, nor for the error of accepted pixels pooled over
+        images.
 
-    It needs at least 1 / risk - 1 images; with fewer, or where the model is surely wrong too
-    often, no threshold keeps the bound and none of the pixels is accepted.
+    At least 1 / risk - 1 images are needed. With fewer, or if the model is confidently wrong too
+    often, no threshold satisfies the bound and no pixel is accepted.
 
     Args:
         errors: Counts of the held-out images.
         risk: The bound, a fraction in (0, 1).
-        min_share: Share of an image's valid pixels, in [0, 1]; 0: the plain ratio.
+        min_share: Share of an image's valid pixels, in [0, 1]; 0 gives the plain ratio.
 
     Returns:
         The threshold.
 
     Raises:
-        ValueError: For a bound outside (0, 1), a share outside [0, 1], or no image.
+        ValueError: If the bound is outside (0, 1), the share is outside [0, 1], or there is no
+            image.
 
     Reference:
         Angelopoulos, Bates, Fisch, Lei and Schuster, Conformal Risk Control, ICLR 2024 (arXiv
-        2208.02814), Theorem 1; losses that are not monotone: Section 2.3.
+        2208.02814), Theorem 1; Section 2.3 for losses that are not monotone.
 
     Example:
         >>> errors = AcceptedErrors()

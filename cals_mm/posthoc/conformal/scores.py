@@ -1,4 +1,4 @@
-"""How strange a class would be for a sample: the scores of split-conformal classification."""
+"""Nonconformity scores of split-conformal classification."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ def conformal_scores(
     probabilities: bool = False,
     uniform: Tensor | None = None,
 ) -> Tensor:
-    """Score of every class for every sample; a small one says that the class fits.
+    """Compute the score of each class for each sample; small scores mean that a class fits.
 
-    With the probabilities p of a sample, its classes in falling order of p, and o the rank of
-    class k in it (1, 2, ...), the score of class k is
+    Let p be the probabilities of a sample, and o the rank of class k (1, 2, ...) in descending
+    order of p. The score of class k is
 
     - ``'lac'``: 1 - p_k, which gives the smallest sets on average;
-    - ``'aps'``: the sum of p over the classes before k, plus u p_k, which gives larger sets where
-      the model is unsure;
-    - ``'raps'``: that of ``'aps'`` plus ``rank_penalty`` * max(o - ``free_ranks``, 0), which keeps
-      a long tail of improbable classes out of the sets.
+    - ``'aps'``: the sum of p over the classes before k, plus u p_k, which gives larger sets if the
+      model is unsure;
+    - ``'raps'``: the score of ``'aps'`` plus ``rank_penalty`` * max(o - ``free_ranks``, 0), which
+      keeps a long tail of improbable classes out of the sets.
 
     Args:
-        logits: (N, K) floating: logits, or probabilities where ``probabilities`` says so.
-        score: Which score.
+        logits: (N, K) floating: logits, or probabilities if ``probabilities`` is true.
+        score: Name of the score.
         rank_penalty: Weight of the rank, for ``'raps'``.
         free_ranks: Ranks without a penalty, for ``'raps'``.
         probabilities: ``logits`` holds probabilities.
-        uniform: The u of each sample, (N,) in [0, 1], for ``'aps'`` and ``'raps'``; None: u = 0,
-            so that a set is the smallest one whose probabilities reach the threshold.
+        uniform: The u of each sample, (N,) in [0, 1], for ``'aps'`` and ``'raps'``. None means u =
+            0, so that a set is the smallest one whose probabilities reach the threshold.
 
     Returns:
         (N, K) float64.
 
     Raises:
-        ValueError: For an unknown score, a shape that is not (N, K), a negative penalty or number
-            of ranks, or values that are NaN or infinite.
+        ValueError: For an unknown score, a shape other than (N, K), a negative penalty or number of
+            ranks, or NaN or infinite values.
 
     Reference:
         LAC: Sadinle, Lei and Wasserman, Least Ambiguous Set-Valued Classifiers with Bounded Error
