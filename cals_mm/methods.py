@@ -1,7 +1,7 @@
-"""The table of methods: the loss of each, what it needs to know, and what is tried of it.
+"""The table of methods: the loss of each, the values it needs, and the settings worth trying.
 
-Everything that goes through all methods reads :data:`METHODS`: ``cals_mm.with_method``,
-``tools/train.py --method``, the benchmark, the tests. A new method is one more entry.
+All code that iterates over methods reads :data:`METHODS`: ``cals_mm.with_method``, ``tools/train.py
+--method``, the benchmark and the tests. A new method is one more entry.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from .losses import (
 __all__ = ["METHODS", "REFERENCE", "Knob", "Method", "find_method"]
 
 REFERENCE = "ce"
-"""The method that the others are compared with."""
+"""Name of the method that the others are compared with."""
 
 
 @dataclass(frozen=True)
 class Knob:
-    """The argument of a loss that is worth trying, and its values in the order of trying.
+    """An argument of a loss that is worth tuning, with values in the order in which to try them.
 
     Attributes:
         argument: Argument of the loss.
-        values: Values; one that the config has is left out, since it is tried first.
-        factors: In place of values: multiples of the config's value.
+        values: Values; the config's own is left out, since it is tried first.
+        factors: Multiples of the config's value, instead of values.
     """
 
     argument: str
@@ -56,7 +56,7 @@ class Knob:
     factors: tuple[float, ...] = ()
 
     def others(self, configured: float) -> list[float]:
-        """Values to try beside the config's."""
+        """Values to try besides the config's."""
         values = [configured * factor for factor in self.factors] + list(self.values)
         return [value for value in values if not math.isclose(value, configured)]
 
@@ -67,14 +67,14 @@ class Method:
 
     Attributes:
         name: Name on the command line and of folders.
-        title: What a reader is told the method is.
-        loss: Class of the loss; None keeps the loss that the config has.
-        arguments: Arguments of the loss that make the method what it is. All others stand at the
-            defaults of its signature.
-        takes: Arguments that the config knows: ``'num_classes'`` from the head, ``'margin'`` and
-            ``'num_samples'`` from its ``method_defaults``, where it has such.
-        only: Kind of task that the method is for; None: both.
-        knob: The argument that is worth trying; None where there is none.
+        title: Title in reports.
+        loss: Class of the loss; None keeps the config's loss.
+        arguments: Arguments of the loss that define the method. All others keep the defaults of its
+            signature.
+        takes: Arguments taken from the config: ``'num_classes'`` from the head, ``'margin'`` and
+            ``'num_samples'`` from its ``method_defaults``, if any.
+        only: Kind of task that the method is for. None means both.
+        knob: The argument worth tuning, or None.
     """
 
     name: str
@@ -87,25 +87,25 @@ class Method:
 
     @property
     def hook(self) -> str | None:
-        """Type of the hook that moves the state of the loss; None where it has none."""
+        """Type of the hook that updates the state of the loss; None if it has no state."""
         return getattr(self.loss, "driven_by", None)
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """Arguments of the loss that have a default, with it."""
+        """Default values of the loss's arguments."""
         parameters = inspect.signature(self.loss).parameters if self.loss else {}
         return {name: p.default for name, p in parameters.items() if p.default is not p.empty}
 
     @property
     def resizes(self) -> bool:
-        """Whether the loss can do without resized logits."""
+        """Whether the loss can be computed without resized logits."""
         if self.loss is None or not issubclass(self.loss, FrameworkLoss):
             return False
         return self.loss.resized is not FrameworkLoss.resized
 
     @property
     def extends(self) -> bool:
-        """Whether the loss can add to another loss rather than take its place."""
+        """Whether the loss can be added to another loss instead of replacing it."""
         return "base_loss" in self.defaults
 
 
@@ -183,14 +183,14 @@ METHODS: dict[str, Method] = {
         ),
     )
 }
-"""All methods by name, the reference first."""
+"""All methods by name; the reference comes first."""
 
 
 def find_method(name: str) -> Method:
-    """The method of a name.
+    """Look up a method by its name.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no such method.
     """
     if name not in METHODS:
         raise ValueError(f"no method is called {name!r}; there are: {', '.join(METHODS)}")

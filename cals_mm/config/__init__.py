@@ -1,4 +1,4 @@
-"""Read and change configs: the head that predicts, its loss, the method it is trained with."""
+"""Read and change configs: the head that predicts, its loss, and the training method."""
 
 from .difference import config_difference
 from .for_training import for_training

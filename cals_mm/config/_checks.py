@@ -1,4 +1,4 @@
-"""What is refused before a config is changed."""
+"""Checks before a config is changed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ TASK_VALUES = ("margin", "num_samples")
 def check_options(
     method: Method, hook: Mapping[str, Any] | None, options: Mapping[str, Any]
 ) -> None:
-    """Refuse options that the method has no use for, and a margin that is none.
+    """Reject options that the method does not have, and invalid margins.
 
     Raises:
-        TypeError: If an option is no argument of the loss, or the method has no hook for
-            arguments of one.
+        TypeError: If an option is not an argument of the loss, or hook arguments are given for a
+            method without a hook.
         ValueError: If the margin is a number that is not positive and finite.
     """
     if hook and not method.hook:
@@ -40,7 +40,7 @@ def check_options(
     parameters = inspect.signature(method.loss).parameters
     known = set(parameters) - {"num_classes"}
     unknown = sorted(set(options) - known)
-    # A loss that hands further arguments on refuses them itself, when it is built.
+    # A loss that passes on further arguments checks them itself when it is built.
     if unknown and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
         raise TypeError(
             f"{method.loss.__name__} has no argument {unknown[0]!r}; it has "
@@ -52,7 +52,7 @@ def check_options(
 
 
 def check_complete(method: Method, options: Mapping[str, Any]) -> None:
-    """Refuse to leave out what the loss has no default for.
+    """Check that all arguments without a default are given.
 
     Raises:
         ValueError: Naming the argument.
@@ -70,10 +70,10 @@ def check_complete(method: Method, options: Mapping[str, Any]) -> None:
 
 
 def task_values(cfg: Config) -> dict[str, Any]:
-    """What the config says about its task: ``method_defaults``, where it has such.
+    """Values that the config provides for its task: its ``method_defaults``, if any.
 
     Raises:
-        ValueError: If it holds something else.
+        ValueError: If it contains other keys.
     """
     values = dict(cfg.get("method_defaults") or {})
     for key in values:
@@ -85,10 +85,10 @@ def task_values(cfg: Config) -> dict[str, Any]:
 
 
 def refuse_stateful(cfg: Config) -> None:
-    """Refuse a config that trains with a loss that has state, or has a hook for one.
+    """Reject a config that already has a loss with state, or a hook for one.
 
     Raises:
-        ValueError: Naming what it has.
+        ValueError: If there is one; the message names it.
     """
     stateful = [method for method in METHODS.values() if method.hook and method.loss]
     types = {name for m in stateful for name in (m.loss.__name__, m.hook)}  # type: ignore[union-attr]

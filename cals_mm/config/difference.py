@@ -10,7 +10,7 @@ __all__ = ["config_difference"]
 
 
 def config_difference(before: Config, after: Config) -> str:
-    """What two configs differ in, as a unified diff of their text; empty if in nothing."""
+    """Unified diff of the text of two configs; empty if they are equal."""
     lines = difflib.unified_diff(
         before.pretty_text.splitlines(),
         after.pretty_text.splitlines(),

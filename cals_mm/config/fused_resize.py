@@ -22,7 +22,7 @@ def with_fused_resize(cfg: Config) -> Config:
         cfg: A config of mmseg, with or without a method of this package.
 
     Raises:
-        TypeError: If ``cfg`` is no config.
+        TypeError: If ``cfg`` is not a config.
 
     Example:
         >>> cfg = with_fused_resize(Config(dict(model=dict(type='EncoderDecoder'))))

@@ -1,4 +1,4 @@
-"""Hold out a part of the training data of a config, where it validates on its test set."""
+"""Hold out a part of the training data of a config that validates on its test set."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .loss_site import type_name
 
 __all__ = ["hold_out_training_data", "shares_test_files"]
 
-# Wrappers that show the files of a data set more often than once, or several at a time.
+# Wrappers that return the files of a data set more than once, or several at a time.
 REPEATING = ("RepeatDataset", "ClassBalancedDataset", "MultiImageMixDataset")
-# What a data set may say without being another set of files.
+# Keys in which two configs of a data set may differ and still read the same files.
 READING = ("pipeline", "lazy_init", "metainfo", "serialize_data", "max_refetch")
 
 
 def shares_test_files(cfg: Config) -> bool:
     """Whether the config has the same data set for validation and for test.
 
-    Only the config is read, not the data: lists that share single files are found when the run
-    starts, by the hook.
+    Only the config is read, not the data; the hook finds single files that both lists share when
+    the run starts.
     """
     val, test = (
         {_source(leaf) for leaf in _leaves((cfg.get(f"{split}_dataloader") or {}).get("dataset"))}
@@ -34,18 +34,18 @@ def shares_test_files(cfg: Config) -> bool:
 def hold_out_training_data(
     cfg: Config, fraction: float, by: str | None = None, seed: int = 0
 ) -> None:
-    """Change a config: a part of its training data becomes the validation set.
+    """Change a config so that a part of its training data becomes the validation set.
 
-    The training data set, however wrapped, is put into a ``HoldOutSplit``; the validation reads
-    the other part with the pipeline that it has. Iteration loops validate about once an epoch of
-    what is left. The test set stays as it is.
+    The training data set, with any wrappers, is put into a ``HoldOutSplit``; the validation reads
+    the other part with its own pipeline. Iteration loops validate about once per epoch of the
+    remaining data. The test set stays unchanged.
 
     Args:
         cfg: A config with ``train_dataloader`` and ``val_dataloader``.
         fraction: Share of the training samples to hold out, in (0, 1).
-        by: What makes a group that stays whole: 'dir', a regular expression, or None, see
-            ``HoldOutSplit``.
-        seed: Another seed, another choice.
+        by: How samples are grouped; a group is never divided. 'dir', a regular expression, or None,
+            see ``HoldOutSplit``.
+        seed: Seed of the choice.
 
     Raises:
         ValueError: For a fraction outside (0, 1), or a config whose training data or validation
@@ -68,7 +68,7 @@ def hold_out_training_data(
         )
     options = {"type": "HoldOutSplit", "fraction": fraction, "by": by, "seed": seed}
     held_out = ConfigDict(options, split="val", dataset=_once(train, pipelines[0]))
-    # The loader may be one and the same object as that of the test set.
+    # The loader may be the same object as that of the test set.
     cfg.val_dataloader = ConfigDict({**cfg.val_dataloader, "dataset": held_out})
     cfg.train_dataloader = ConfigDict({**cfg.train_dataloader, "dataset": _fit(train, options)})
     if _by_iteration(cfg.get("train_cfg") or {}):
@@ -76,14 +76,14 @@ def hold_out_training_data(
 
 
 def _fit(dataset: Any, options: dict[str, Any]) -> Any:
-    """The part to train on; what mixes pictures must not see the others."""
+    """The training part; wrappers that mix images must not see the held-out ones."""
     if type_name(dataset) == "MultiImageMixDataset":
         return ConfigDict({**dataset, "dataset": _fit(dataset.dataset, options)})
     return ConfigDict(options, split="train", dataset=dataset)
 
 
 def _once(dataset: Any, pipeline: Any) -> Any:
-    """The data set with each file once, read by another pipeline."""
+    """The data set with each file once, read with another pipeline."""
     if type_name(dataset) in REPEATING:
         return _once(dataset.dataset, pipeline)
     changed = ConfigDict(copy.deepcopy(dict(dataset)))
@@ -100,7 +100,7 @@ def _once(dataset: Any, pipeline: Any) -> Any:
 
 
 def _leaves(dataset: Any) -> Iterator[Any]:
-    """The data sets inside the wrappers."""
+    """Yield the data sets inside the wrappers."""
     if isinstance(dataset, (list, tuple)):
         for part in dataset:
             yield from _leaves(part)
@@ -113,7 +113,7 @@ def _leaves(dataset: Any) -> Iterator[Any]:
 
 
 def _source(leaf: Any) -> str:
-    """What tells a set of files from another, as text."""
+    """Text that identifies a set of files."""
     given = {key: value for key, value in leaf.items() if key not in READING}
     return repr(sorted({**given, "type": type_name(leaf)}.items()))
 

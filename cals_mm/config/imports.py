@@ -9,7 +9,7 @@ __all__ = ["with_import"]
 
 
 def with_import(custom_imports: Mapping[str, Any] | None) -> dict[str, Any]:
-    """``custom_imports`` of a config, with this package among them."""
+    """Return the ``custom_imports`` of a config with this package added."""
     merged = dict(custom_imports or {"allow_failed_imports": False})
     imports = merged.get("imports") or []
     imports = [imports] if isinstance(imports, str) else list(imports)

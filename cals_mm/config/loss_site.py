@@ -1,4 +1,4 @@
-"""Where the loss of a config sits: the head that makes the prediction."""
+"""Find the loss of a config: that of the head that makes the prediction."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class LossSite:
 
     Attributes:
         head: Config of the head.
-        path: Its place in the config, for messages.
+        path: Its path in the config, for messages.
         key: Name of its loss argument, ``"loss_decode"`` or ``"loss"``.
         num_classes: Number of classes K.
-        ignore_index: Label of void pixels; None where every sample has a class.
+        ignore_index: Label of void pixels; None if every sample has a class.
     """
 
     head: Mapping[str, Any]
@@ -49,7 +49,7 @@ class LossSite:
 
 
 def type_name(config: Mapping[str, Any]) -> str:
-    """Class name of a component config, without scope; the type may also be the class itself."""
+    """Class name of a component's config, without scope; the type may also be a class."""
     kind = config.get("type")
     if kind is None:
         return "None"
@@ -61,7 +61,7 @@ def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossS
 
     Args:
         model: The ``model`` of a config.
-        num_classes: Number of classes, where the config does not say.
+        num_classes: Number of classes, if the config does not say.
 
     Raises:
         ValueError: If there is no such head, or if it has no softmax over classes.
@@ -103,7 +103,7 @@ def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossS
             "set out_channels=2 and a softmax loss"
         )
     if num_classes is None:
-        # mmpretrain's plain ClsHead leaves the last layer to the backbone.
+        # With mmpretrain's plain ClsHead, the last layer is in the backbone.
         places = (head, model.get("backbone") or {}, model.get("data_preprocessor") or {})
         num_classes = next((p["num_classes"] for p in places if p.get("num_classes")), None)
     if num_classes is None:
@@ -134,6 +134,6 @@ def _refuse_model(model: Mapping[str, Any], path: str, head: str) -> None:
 
 
 def _mixes_images(model: Mapping[str, Any]) -> bool:
-    """Whether a classifier trains with mixup, cutmix or their like."""
+    """Whether a classifier trains with mixup, cutmix or similar."""
     places = (model.get("train_cfg") or {}, model.get("data_preprocessor") or {})
     return any(place.get("augments") or place.get("batch_augments") for place in places)

@@ -1,4 +1,4 @@
-"""Options of a method by dotted key."""
+"""Method options with dotted keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["nested"]
 
 
 def nested(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by dotted key as dictionaries in each other.
+    """Convert options with dotted keys to nested dictionaries.
 
     Example:
         >>> nested({"margin": 10.0, "rule.type": "heuristic"})

@@ -1,4 +1,4 @@
-"""What the loss of a head becomes when it is trained with another method."""
+"""Replace the loss of a head by that of a method."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .loss_site import LossSite, type_name
 
 __all__ = ["replace_loss"]
 
-# Heads that use the entries of `loss_decode` for different outputs: the index of the entry that
-# sees the logits which the head predicts with.
+# Heads that use the entries of `loss_decode` for different outputs, with the index of the entry for
+# the logits of the prediction.
 LOSS_OF_PREDICTION = {"PIDHead": 1, "DDRHead": 0}
 
-# mmsegmentation's heads all of whose losses see the logits that they predict with.
+# mmsegmentation's heads whose losses all get the logits of the prediction.
 ONE_OUTPUT_HEADS = {
     *("ANNHead", "APCHead", "ASPPHead", "CCHead", "DAHead", "DMHead", "DNLHead", "DPTHead"),
     *("DepthwiseSeparableASPPHead", "DepthwiseSeparableFCNHead", "EMAHead", "EncHead", "FCNHead"),
@@ -26,14 +26,14 @@ ONE_OUTPUT_HEADS = {
     "SegmenterMaskTransformerHead",
 }
 
-# How a loss becomes one of a softmax, where that is not use_sigmoid=False.
+# How to turn a loss into a softmax loss, if not by use_sigmoid=False.
 SOFTMAX_CURES = {
     "LabelSmoothLoss": "set mode='original' and leave use_sigmoid out",
     "FocalLoss": "take dict(type='CrossEntropyLoss') or SoftmaxFocalLoss instead",
     "AsymmetricLoss": "take dict(type='CrossEntropyLoss') instead",
 }
 
-# mmpretrain's losses that are sigmoid losses unless their config says otherwise.
+# mmpretrain's losses that use sigmoids by default.
 SIGMOID_BY_DEFAULT = {"AsymmetricLoss": True, "FocalLoss": True}
 
 PLAIN_CE_KEYS = {"type", "_scope_", "loss_weight", "loss_name", "avg_non_ignore", "use_soft"}
@@ -47,17 +47,17 @@ NEUTRAL_VALUES: dict[str, Any] = {
 
 
 def replace_loss(site: LossSite, method: Method, options: Mapping[str, Any]) -> Any:
-    """The loss config, or list of loss configs, of a head that is trained with a method.
+    """Return the loss config, or list of loss configs, for training a head with a method.
 
-    The plain cross entropy becomes the loss of the method, with its weight and label smoothing
-    where that loss has such arguments. Any other loss becomes the ``base_loss`` of a method that
-    extends losses; the others drop it, with a warning. In a list the cross entropy is replaced,
-    and the others stay beside it.
+    Plain cross entropy is replaced by the loss of the method, which takes over its weight and label
+    smoothing if it has such arguments. Any other loss becomes the ``base_loss`` of a method that
+    extends losses; other methods drop it, with a warning. In a list only the cross entropy is
+    replaced.
 
     Args:
         site: The head.
-        method: The method; one with a loss.
-        options: Arguments of its loss; they win over what the replaced loss says.
+        method: The method; it must have a loss.
+        options: Arguments of its loss; they override those of the replaced loss.
 
     Raises:
         ValueError: If the loss of the head trains sigmoid outputs.
@@ -96,7 +96,7 @@ def _replace(
         config["ignore_index"] = site.ignore_index
     equal = _fused_arguments(loss)
     if method.extends:
-        # A pixel sampler passes weights that mmseg's own losses normalise in their own way.
+        # mmseg's own losses normalise the weights of a pixel sampler in their own way.
         config.update({"base_loss": loss} if equal is None or site.head.get("sampler") else equal)
     else:
         carried = {key: value for key, value in (equal or {}).items() if key in known}
@@ -115,7 +115,7 @@ def _refuse_sigmoid(loss: Mapping[str, Any], site: LossSite) -> None:
     name = type_name(loss)
     default = not site.segmentation and SIGMOID_BY_DEFAULT.get(name, False)
     multi_label = loss.get("mode") == "multi_label"
-    # mmseg's sigmoid focal and Dice losses train heads that still predict by arg-max over classes.
+    # Heads trained with mmseg's sigmoid focal and Dice losses still predict by argmax over classes.
     binary = not site.segmentation or name == "CrossEntropyLoss"
     if multi_label or (binary and loss.get("use_sigmoid", default)):
         raise ValueError(
@@ -125,7 +125,7 @@ def _refuse_sigmoid(loss: Mapping[str, Any], site: LossSite) -> None:
 
 
 def _fused_arguments(loss: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a softmax cross entropy says beyond being plain; None for every other loss."""
+    """Arguments of a softmax cross entropy that differ from the defaults; None for other losses."""
     name = type_name(loss)
     arguments: dict[str, Any] = {}
     keys = set(PLAIN_CE_KEYS)

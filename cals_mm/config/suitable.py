@@ -1,4 +1,4 @@
-"""Which methods a config can be trained with."""
+"""Find the methods that a config can be trained with."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["suitable_methods"]
 
 
 def suitable_methods(cfg: Config) -> list[str]:
-    """Names of the methods that a config can be trained with as it is, in the order of the table.
+    """Names of the methods that a config can be trained with unchanged, in the order of the table.
 
     Left out are methods for the other kind of task, and those that need a value which the config
     does not have in its ``method_defaults``.
 
     Raises:
-        ValueError: If there is none, with the reason of the first.
+        ValueError: If there is none; the message gives the reason for the first.
     """
     found, reasons = [], []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the losses that a method would drop
+        warnings.simplefilter("ignore")  # about losses that a method would drop
         for name in METHODS:
             try:
                 with_method(cfg, name)

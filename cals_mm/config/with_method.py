@@ -1,4 +1,4 @@
-"""Make a config of mmseg, mmpretrain or this project train with another method."""
+"""Change the method that a config of mmseg, mmpretrain or this project trains with."""
 
 from __future__ import annotations
 
@@ -33,49 +33,49 @@ def with_method(
 ) -> Config:
     """Return a copy of a segmentation, classification or text config that trains with a method.
 
-    The copy differs in four places: ``custom_imports`` gains ``cals_mm``; the loss of the head
-    that makes the prediction becomes the method's; ``custom_hooks`` gains the hook that the loss
-    needs, and for mmpretrain's classifiers the ``KeepLogitsHook``; the evaluators of validation
-    and test gain a ``CalibrationMetric`` unless they have one. The method ``'ce'`` leaves the loss
-    as it is.
+    The copy differs in four places: ``cals_mm`` is added to ``custom_imports``; the loss of the
+    head that makes the prediction becomes that of the method; the hook that the loss needs, and for
+    mmpretrain's classifiers the ``KeepLogitsHook``, are added to ``custom_hooks``; and a
+    ``CalibrationMetric`` is added to the evaluators of validation and test unless they have one.
+    The method ``'ce'`` keeps the loss.
 
-    A plain softmax cross entropy is replaced, with or without label smoothing. (Losses of this
-    package average over valid pixels; mmseg's default divides by all.) Any other loss (class
-    weights, OHEM, a pixel sampler, focal, ...) stays as the ``base_loss`` of a method that adds a
-    penalty to a loss; the other methods drop it, with a warning. In a list of losses the cross
-    entropy is replaced and the others stay beside it. Auxiliary heads are left alone, and so are
-    all stages of a cascade but the last, which makes the prediction. (PointRend's last stage
-    refines uncertain points only.)
+    Plain softmax cross entropy, with or without label smoothing, is replaced. (Losses of this
+    package average over valid pixels; mmseg by default divides by the number of all pixels.) Any
+    other loss (class weights, OHEM, a pixel sampler, focal, ...) becomes the ``base_loss`` of a
+    method that adds a penalty to a loss; other methods drop it, with a warning. In a list of losses
+    only the cross entropy is replaced. Auxiliary heads keep their losses, and so do all stages of a
+    cascade except the last, which makes the prediction. (PointRend's last stage refines uncertain
+    points only.)
 
-    Values that depend on the task, a margin or the number of training samples, may stand in the
-    config: ``method_defaults = dict(margin=7.0)``. The options win over them.
+    The config may provide values that depend on the task, such as a margin or the number of
+    training samples: ``method_defaults = dict(margin=7.0)``. Options override them.
 
-    The schedule stays as it is. What follows the validation changes once per validation, so
-    validate about once an epoch. Many configs of the frameworks validate on their test set; the
-    hook refuses that when the run starts, unless ``hook=dict(allow_test_data=True)``. With
-    ``hold_out=0.1`` a tenth of the training samples become the validation set instead, and
-    iteration loops validate about once an epoch.
+    The schedule stays unchanged. Learned state changes once per validation, so validate about once
+    per epoch. Many configs of the frameworks validate on their test set; the hook refuses that when
+    the run starts, unless ``hook=dict(allow_test_data=True)``. With ``hold_out=0.1`` a tenth of the
+    training samples becomes the validation set instead, and iteration loops validate about once per
+    epoch.
 
     Args:
-        cfg: A config; with a ``val_dataloader`` where the method learns from the validation.
+        cfg: A config; with a ``val_dataloader`` if the method learns from validation data.
         name: A name in ``cals_mm.methods.METHODS``.
-        num_classes: Number of classes, only where the config does not say.
-        hook: More arguments of the method's hook.
-        metric: More arguments of ``CalibrationMetric``.
-        hold_out: Share of the training samples to validate on, in (0, 1), chosen by the names of
-            their files and read with the validation pipeline. None: the validation set of the
+        num_classes: Number of classes; needed only if the config does not say.
+        hook: Further arguments of the method's hook.
+        metric: Further arguments of ``CalibrationMetric``.
+        hold_out: Share of the training samples to validate on, in (0, 1), chosen by their file
+            names and read with the validation pipeline. None keeps the validation set of the
             config.
-        hold_out_by: What makes a group of samples that stays whole: 'dir', the parent folder, or a
-            regular expression that finds the group in the path. None: parent folders where there
-            are at least ten of them and samples have no label, else single samples; of
-            classifiers, the same share of every class.
-        **loss_options: More arguments of the method's loss.
+        hold_out_by: How samples are grouped; a group is never divided. 'dir' for the parent folder,
+            or a regular expression that finds the group in the path. None means parent folders if
+            there are at least ten of them and samples have no label, else single samples, with the
+            same share of every class for classifiers.
+        **loss_options: Further arguments of the method's loss.
 
     Raises:
-        TypeError: If ``cfg`` is no config, or an option is no argument of the loss.
-        ValueError: If there is no such method; if the config has CALS already, has no validation
-            that the method needs, is not of the kind of task that the method is for, or has a head
-            without a softmax over classes; if a value is out of its range or missing.
+        TypeError: If ``cfg`` is not a config, or an option is not an argument of the loss.
+        ValueError: If there is no such method; if the config already has CALS, lacks a validation
+            that the method needs, is for another task than the method, or has a head without a
+            softmax over classes; if a value is invalid or missing.
 
     Example:
         >>> from mmengine.config import Config
@@ -120,7 +120,7 @@ def with_method(
     hooks = list(cfg.get("custom_hooks") or [])
     if method.hook:
         hooks.append({"type": method.hook, **(hook or {})})
-    # mmpretrain's predictions lack the raw scores that the metric reads; others hold them.
+    # mmpretrain's predictions lack the logits that the metric reads; others hold them.
     mmpretrain = not site.segmentation and type_name(cfg.model) != "TextClassifier"
     if mmpretrain and "KeepLogitsHook" not in map(type_name, hooks):
         hooks.append({"type": "KeepLogitsHook"})
@@ -148,16 +148,17 @@ def add_cals(
 
     Args:
         cfg: A config with a ``val_dataloader``, on which the multipliers are learned.
-        margin: Largest admissible logit distance, in logit units, > 0; 'auto': it finds itself.
-        num_classes: Number of classes, only where the config does not say.
-        hook: More arguments of ``CALSMultiplierHook``.
-        metric: More arguments of ``CalibrationMetric``.
+        margin: Largest admissible logit distance, in logit units, > 0; 'auto' adjusts it during
+            training.
+        num_classes: Number of classes; needed only if the config does not say.
+        hook: Further arguments of ``CALSMultiplierHook``.
+        metric: Further arguments of ``CalibrationMetric``.
         hold_out: As of :func:`with_method`.
         hold_out_by: As of :func:`with_method`.
-        **loss_options: More arguments of ``CALSLoss``, for instance ``class_reduction="sum"``.
+        **loss_options: Further arguments of ``CALSLoss``, e.g. ``class_reduction="sum"``.
 
     Raises:
-        TypeError, ValueError: As of :func:`with_method`.
+        TypeError, ValueError: As :func:`with_method`.
 
     Example:
         >>> from mmengine.config import Config

@@ -1,4 +1,4 @@
-"""What mmsegmentation and mmpretrain each do in their own way, told once."""
+"""What mmsegmentation and mmpretrain do differently, in one place."""
 
 from .keep_logits import keep_logits
 from .logits import FIELD, logits_and_target

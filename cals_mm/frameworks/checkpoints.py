@@ -1,4 +1,4 @@
-"""Find the checkpoint to continue from, and refuse one that cannot be read before a run starts."""
+"""Find the checkpoint to continue from, and check before a run that it can be read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["check_checkpoint", "find_last_checkpoint", "is_remote"]
 
 
 def is_remote(path: str) -> bool:
-    """Whether MMEngine fetches the checkpoint itself (``https://``, ``torchvision://``, ...)."""
+    """Whether MMEngine downloads the checkpoint (``https://``, ``torchvision://``, ...)."""
     return "://" in path
 
 
 def check_checkpoint(path: str) -> None:
-    """Refuse a missing, truncated or foreign checkpoint file.
+    """Reject checkpoint files that are missing, truncated or of another format.
 
-    A checkpoint is a zip archive whose directory stands at its end, so a truncated one is found
+    A checkpoint is a zip archive with its directory at the end, so a truncated file is detected
     without reading the weights.
 
     Raises:
@@ -42,13 +42,13 @@ def check_checkpoint(path: str) -> None:
 
 
 def find_last_checkpoint(work_dir: str) -> str | None:
-    """The newest checkpoint of a run, as MMEngine noted it in ``last_checkpoint``; None if none.
+    """The newest checkpoint of a run according to MMEngine's ``last_checkpoint``, or None.
 
-    The note may hold a path relative to another working directory, or from before the folder was
-    moved; then the file of that name in ``work_dir`` is meant.
+    The recorded path may be relative to another working directory, or the folder may have been
+    moved; then the file of that name in ``work_dir`` is used.
 
     Raises:
-        FileNotFoundError: If the noted checkpoint is gone.
+        FileNotFoundError: If the recorded checkpoint does not exist.
     """
     note = Path(work_dir) / "last_checkpoint"
     if not note.is_file():
@@ -69,12 +69,12 @@ def _is_complete(file: Path) -> bool:
         with zipfile.ZipFile(file) as archive:
             return any(name.rsplit("/", 1)[-1] == "data.pkl" for name in archive.namelist())
     with file.open("rb") as stream:
-        if stream.read(4) == b"PK\x03\x04":  # begins as an archive but lacks the directory
+        if stream.read(4) == b"PK\x03\x04":  # starts like an archive but lacks the directory
             return False
     try:
-        # The format before torch 1.6.  MMEngine will read it the same way right after.
+        # The format before torch 1.6. MMEngine will read it the same way.
         torch.load(file, map_location="cpu", weights_only=False)
     except Exception:
-        # Garbage makes the unpickler raise almost anything.
+        # The unpickler may raise any exception on invalid data.
         return False
     return True

@@ -1,4 +1,4 @@
-"""Parts of published classifiers that mmpretrain lacks; configs name them by their full path."""
+"""Parts of published classifiers that mmpretrain lacks; configs use their full path."""
 
 from __future__ import annotations
 

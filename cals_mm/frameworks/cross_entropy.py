@@ -1,4 +1,4 @@
-"""What mmsegmentation's softmax cross entropy means, in the arguments of ours."""
+"""Translate mmsegmentation's softmax cross entropy into arguments of ours."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["entropy_arguments", "is_softmax_entropy"]
 
 
 def is_softmax_entropy(loss: nn.Module) -> bool:
-    """Whether a loss is mmsegmentation's ``CrossEntropyLoss`` over a softmax, as it was released.
+    """Whether a loss is mmsegmentation's own ``CrossEntropyLoss`` over a softmax.
 
-    A subclass may compute anything, so it does not count.
+    Subclasses are not accepted, since they may compute anything.
     """
     kind = type(loss)
     known = (kind.__module__, kind.__name__) == (
@@ -23,14 +23,15 @@ def is_softmax_entropy(loss: nn.Module) -> bool:
 
 
 def entropy_arguments(loss: Any, logits: Tensor, target: Tensor) -> dict[str, Any]:
-    """``class_weight`` and ``avg_factor`` with which our cross entropy is that of a loss.
+    """Return ``class_weight`` and ``avg_factor`` for which our cross entropy equals a given loss.
 
-    mmsegmentation's mean divides by all pixels, the ignored ones too, unless ``avg_non_ignore`` is
-    set; with class weights by their sum over the labels that count.
+    mmsegmentation's mean divides by the number of all pixels, including ignored ones, unless
+    ``avg_non_ignore`` is set; with class weights, by their sum over the valid labels.
 
     Args:
-        loss: One of which :func:`is_softmax_entropy` holds; its ``loss_weight`` is left out.
-        logits: (N, K, ...), whose dtype and device the weights get.
+        loss: A loss for which :func:`is_softmax_entropy` is true; its ``loss_weight`` is not
+            included.
+        logits: (N, K, ...); the weights get their dtype and device.
         target: Labels.
     """
     weights = loss.class_weight

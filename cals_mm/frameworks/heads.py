@@ -1,4 +1,4 @@
-"""Heads and models whose training sees other scores than their validation."""
+"""Heads and models that train with other scores than they predict with."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ OTHER_SCORES_IN_TRAINING = {
     "ArcFaceClsHead": "trains with 64 times the cosine and an angular margin, and predicts with "
     "the bare cosine",
 }
-"""By class name: what a head does in training that it does not do when it predicts."""
+"""By class name, how a head computes scores differently in training and prediction."""
 
 RETRIEVERS = {"BaseRetriever", "ImageToImageRetriever"}
-"""Models that rank images and predict no classes."""
+"""Models that rank images instead of predicting classes."""
 
 
 def refuse_other_scores(model: nn.Module, name: str) -> None:
-    """Refuse to learn from the validation where that would not fit the training.
+    """Reject models that train with other scores than they predict with.
 
     Args:
         model: The model, unwrapped.
-        name: Name of the loss in it.
+        name: Name of the loss in the model.
 
     Raises:
-        ValueError: If the loss is one of a head, or the model one, of the tables or a subclass.
+        ValueError: If the model, or the head of the loss, is in one of the tables, or a subclass
+            is.
     """
     if RETRIEVERS.intersection(_bases(model)):
         raise ValueError(

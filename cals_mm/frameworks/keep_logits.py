@@ -1,4 +1,4 @@
-"""Let predictions carry the scores that they were made from."""
+"""Add the logits to predictions."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from .prediction import as_predicted, log_probabilities
 __all__ = ["keep_logits"]
 
 _KEPT = 16
-"""Outputs that are remembered at most: more branches than that predict together."""
+"""Most outputs to remember, which is more than the branches of any model."""
 
 
 @contextmanager
 def keep_logits(model: nn.Module) -> Iterator[None]:
-    """Let a classifier's predictions carry its raw scores as ``data_sample.logits``.
+    """Add a classifier's logits to its predictions as ``data_sample.logits``.
 
-    Of the outputs (N, K) of the heads in the model, or without any of its parts, those are taken
-    whose softmax is predicted; where branches or models are averaged there are none, and the
-    logarithm of the predicted probabilities is taken. Merged views (test-time augmentation) carry
-    the logarithm of their mean probability, also in segmentation. Otherwise nothing is done to
-    mmsegmentation's models, whose samples hold logits.
+    The logits are those outputs (N, K) of the model's heads, or of any module if there are no
+    heads, whose softmax equals the prediction. If there are none, because branches or models are
+    averaged, the logarithm of the predicted probabilities is used instead. With test-time
+    augmentation, also in segmentation, it is the logarithm of the mean probability of the views.
+    Other predictions of mmsegmentation hold logits already and stay unchanged.
 
     Args:
         model: The model, unwrapped.
 
     Yields:
-        None; the model is left as it was.
+        None; the model is restored afterwards.
     """
     if callable(getattr(model, "merge_preds", None)):
         with _merged_views(model):
@@ -46,12 +46,12 @@ def keep_logits(model: nn.Module) -> Iterator[None]:
 
     def remember(module: nn.Module, inputs: Any, output: Any) -> None:
         outputs.extend(_score_tensors(output))
-        del outputs[:-_KEPT]  # of calls that predict nothing
+        del outputs[:-_KEPT]  # from calls without a prediction
 
     def attach(module: nn.Module, inputs: Any, result: Any) -> None:
         samples = list(result) if isinstance(result, Sequence) else []
         if not samples or not all(hasattr(sample, "set_field") for sample in samples):
-            return  # a call inside of the prediction
+            return  # a nested call
         fitting = [scores for scores in outputs if len(scores) == len(samples)]
         outputs.clear()
         if fitting or heads:
@@ -69,7 +69,7 @@ def keep_logits(model: nn.Module) -> Iterator[None]:
 
 
 def _score_tensors(output: Any) -> Iterator[Tensor]:
-    """Tensors (N, K) in the output of a module: itself, entries of a list, or its ``logits``."""
+    """Yield tensors (N, K) in a module's output: itself, entries of a list, or its ``logits``."""
     if isinstance(output, Tensor):
         if output.ndim == 2 and output.is_floating_point():
             yield output.detach()
@@ -81,7 +81,7 @@ def _score_tensors(output: Any) -> Iterator[Tensor]:
 
 
 def _predicted(candidates: Sequence[Tensor], samples: Sequence[Any]) -> list[Tensor | None]:
-    """Logits of each sample: of the last candidate whose softmax is predicted."""
+    """Logits of each sample, from the last candidate whose softmax equals the prediction."""
     scores = [sample.pred_score for sample in samples if hasattr(sample, "pred_score")]
     if len(scores) < len(samples):
         last = candidates[-1] if candidates else [None] * len(samples)
@@ -106,7 +106,7 @@ def _merged_views(model: Any) -> Iterator[None]:
         for sample, mean in zip(merged, means, strict=True):
             if mean is not None:
                 sample.set_field(log_probabilities(mean), FIELD)
-                if "pred_label" in sample:  # mmpretrain leaves there that of the first view
+                if "pred_label" in sample:  # mmpretrain keeps that of the first view
                     sample.set_pred_label(mean.argmax(0, keepdim=True))
         return merged
 
@@ -118,7 +118,7 @@ def _merged_views(model: Any) -> Iterator[None]:
 
 
 def _mean_probability(samples: Sequence[Any]) -> Tensor | None:
-    """Mean over views of the probabilities (K, ...); None where the views do not say them."""
+    """Mean probabilities over views, (K, ...); None if the views do not contain them."""
     views = []
     for sample in samples:
         if "seg_logits" in sample and len(sample.seg_logits.data) > 1:

@@ -1,4 +1,4 @@
-"""The class of each sample of a classification data set, whatever wraps it."""
+"""Labels of a classification data set, with or without wrappers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["label_of", "labels_of"]
 
 
 def labels_of(dataset: Any) -> np.ndarray:
-    """Labels of all samples, (N,) int64; reads annotations, not images.
+    """Read the labels of all samples, (N,) int64, from annotations alone.
 
     Args:
-        dataset: A data set of mmpretrain, or a wrapper of MMEngine or torch over some: joined,
-            repeated, balanced, chosen.
+        dataset: A data set of mmpretrain, or a wrapper of MMEngine or torch that joins, repeats,
+            balances or selects samples.
 
     Raises:
-        ValueError: If it does not say the labels of its samples.
+        ValueError: If the data set does not provide labels.
     """
     if hasattr(dataset, "full_init"):
         dataset.full_init()
@@ -25,9 +25,9 @@ def labels_of(dataset: Any) -> np.ndarray:
 
 
 def label_of(dataset: Any, index: int) -> int:
-    """Label of one sample, as for :func:`labels_of`."""
+    """Read the label of one sample, as :func:`labels_of` does."""
     if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):
-        # A choice, such as torch's Subset; what it wraps may be able to do less than it promises.
+        # A selection, such as torch's Subset, whose data set may have fewer methods than it does.
         return label_of(dataset.dataset, int(dataset.indices[index]))
     found: Any = None
     if hasattr(dataset, "get_data_info"):

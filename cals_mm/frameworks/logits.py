@@ -1,9 +1,9 @@
-"""One place that knows where each framework keeps logits and labels.
+"""Read logits and labels from the data samples of each framework.
 
-mmsegmentation's data samples hold the logits at the size of the original image. mmpretrain's keep
-only the softmax, whose logarithm is -inf beyond a difference of about 103; there
-:func:`~cals_mm.frameworks.keep_logits` puts the raw scores into the sample, so that metrics and
-multipliers read them without a second forward pass.
+mmsegmentation's data samples hold the logits at the size of the original image. mmpretrain's hold
+only the softmax, whose logarithm is -inf for logit distances over about 103;
+:func:`~cals_mm.frameworks.keep_logits` adds the logits to them, so that metrics and multipliers
+need no second forward pass.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from .prediction import as_predicted
 __all__ = ["FIELD", "logits_and_target"]
 
 FIELD = "logits"
-"""Name of the data field that holds the raw scores of one sample, (K,) or (K, ...)."""
+"""Name of the data field that holds the logits of one sample, (K,) or (K, ...)."""
 
 
 def logits_and_target(data_sample: Any, probabilities: bool = False) -> tuple[Tensor, Tensor]:
-    """Logits and labels of one sample, from a data sample or its dictionary.
+    """Read logits and labels of one sample, from a data sample or its dictionary.
 
-    The logits are those of the prediction in the same sample: where branches, views or models were
-    merged into other scores than were kept, these are taken, as the logarithm of the probabilities.
+    The logits belong to the prediction in the same sample: if it was merged from several branches,
+    views or models, the logarithm of the predicted probabilities is returned instead of the kept
+    logits.
 
     Args:
-        data_sample: A data element of mmsegmentation, mmpretrain or :mod:`cals_mm.text`, or the
-            dictionary that ``to_dict`` makes of it.
-        probabilities: It holds probabilities in place of logits, and these are returned.
+        data_sample: A data element of mmsegmentation, mmpretrain or :mod:`cals_mm.text`, or result
+            of its ``to_dict``.
+        probabilities: Whether the sample holds probabilities instead of logits; they are returned.
 
     Returns:
         Logits (K,) or (K, H, W) and labels () or (H, W) int64.
 
     Raises:
-        ValueError: If either is missing, their sizes differ, the head has a single output
-            channel, or the prediction is not made from these logits.
+        ValueError: If either is missing, their sizes differ, the head has a single output channel,
+            or the prediction does not follow from these logits.
     """
     sample = data_sample if isinstance(data_sample, Mapping) else data_sample.to_dict()
     logits = _logits(sample)

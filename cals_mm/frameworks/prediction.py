@@ -1,4 +1,4 @@
-"""Are these logits the ones that the model predicts with?"""
+"""Check that logits belong to the prediction in the same sample."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch import Tensor
 __all__ = ["as_predicted", "log_probabilities"]
 
 _PIXELS = 4096
-"""Pixels of each image that are looked at."""
+"""Number of pixels to check in each image."""
 
 
 def as_predicted(logits: Tensor, sample: Mapping[str, Any], probabilities: bool) -> Tensor:
-    """The scores behind the prediction of a sample.
+    """Return the scores that the prediction of a sample was made from.
 
     Args:
         logits: (K,) or (K, H, W), as found in the sample.
-        sample: The sample, perhaps with its prediction: ``pred_score`` (K,) and ``pred_label`` of
-            a classifier, ``pred_sem_seg`` of a segmentor.
-        probabilities: ``logits`` holds probabilities.
+        sample: The sample, optionally with its prediction: ``pred_score`` (K,) and ``pred_label``
+            of a classifier, or ``pred_sem_seg`` of a segmentor.
+        probabilities: Whether ``logits`` holds probabilities.
 
     Returns:
-        ``logits`` where they fit the prediction or there is none; else the logarithm of the
-        predicted probabilities, or these themselves.
+        ``logits`` if they agree with the prediction or there is none; else the predicted
+        probabilities, or their logarithm in place of logits.
 
     Raises:
-        ValueError: If the prediction is of other scores that the sample does not hold.
+        ValueError: If the prediction was made from scores that the sample does not hold.
     """
     score = sample.get("pred_score")
     if logits.ndim == 1 and isinstance(score, Tensor):
@@ -42,7 +42,7 @@ def as_predicted(logits: Tensor, sample: Mapping[str, Any], probabilities: bool)
 
 
 def log_probabilities(probabilities: Tensor) -> Tensor:
-    """Logits of probabilities: their logarithm, finite where they underflow."""
+    """Logarithm of probabilities, finite even where they underflow."""
     wide = probabilities.to(torch.promote_types(probabilities.dtype, torch.float32))
     return wide.clamp(min=torch.finfo(wide.dtype).tiny).log()
 
@@ -69,7 +69,7 @@ def _check_label(logits: Tensor, label: Tensor) -> None:
     scores = logits.flatten(1) if logits.ndim > 1 else logits[:, None]
     label = label.to(logits.device).reshape(-1)
     if len(label) != scores.shape[1]:
-        if logits.ndim == 1:  # several predictions of one sample, as retrievers make
+        if logits.ndim == 1:  # several predictions per sample, as from retrievers
             return
         raise ValueError(
             f"the predicted label map has {len(label)} pixels, the logits have {scores.shape[1]}; "

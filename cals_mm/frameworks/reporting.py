@@ -1,4 +1,4 @@
-"""Reports that must not stop a run: drawing, logging and writing what nothing else waits for."""
+"""Reports that must not stop a run, such as figures and logs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["never_fatal", "unique_names", "warn"]
 
 
 def warn(message: str) -> None:
-    """Log a warning, also where no runner has made a logger."""
+    """Log a warning, even without a runner's logger."""
     logger = "current" if MMLogger._instance_dict else None
     print_log(message, logger=logger, level=logging.WARNING)
 
 
 @contextmanager
 def never_fatal(what: str) -> Iterator[None]:
-    """Log a failure inside the block as a warning, and go on after the block.
+    """Log an exception in the block as a warning, and continue after the block.
 
     Args:
-        what: What fails then, for the log: 'drawing the multipliers'.
+        what: Name of the action for the log, e.g. 'drawing the multipliers'.
     """
     try:
         yield
@@ -33,7 +33,7 @@ def never_fatal(what: str) -> Iterator[None]:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Names by which values can be logged: those that occur twice get their number.
+    """Make names unique by appending the index to those that occur twice.
 
     Example:
         >>> unique_names(["thing", "sky", "thing"])

@@ -1,4 +1,4 @@
-"""Samples that a sampler repeats, so that every process gets as many."""
+"""Detect samples that a sampler repeats to give all processes equally many."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["SampleCounter", "is_repeated", "loaders_of"]
 
 
 def is_repeated(number: int, size: int) -> bool:
-    """Whether a sample of an evaluation was there before, on this process or another.
+    """Whether a sample of an evaluation is a repetition, from this process or another.
 
-    MMEngine's ``DefaultSampler`` deals samples out in turn: number p of process r out of R is
-    sample p R + r of the data set. With ``round_up`` it goes on from the beginning until all
-    processes have as many. A single process repeats nothing, whatever the sampler.
+    MMEngine's ``DefaultSampler`` distributes samples in turn: number p of process r out of R is
+    sample p R + r of the data set. With ``round_up`` it continues from the first sample until all
+    processes have equally many. A single process has no repetitions.
 
     Args:
-        number: How many samples this process has seen before this one.
+        number: Number of samples that this process has seen before.
         size: Length of the data set.
 
     Example:
@@ -49,10 +49,9 @@ def loaders_of(loop: Any) -> list[DataLoader[Any]]:
 
 
 class SampleCounter:
-    """Tell which samples count while batches come in, from one loader after the other.
+    """Tell which samples of successive batches are repetitions, for one loader after another.
 
-    Only samplers that are known to repeat samples have some left out, so none is lost to another
-    sampler.
+    Samples are left out only for samplers that are known to repeat samples.
 
     Args:
         loaders: The loaders in the order of their batches.
@@ -63,7 +62,7 @@ class SampleCounter:
         self.restart()
 
     def restart(self) -> None:
-        """Begin with the first loader again."""
+        """Start again with the first loader."""
         self._left: Iterator[DataLoader[Any]] = iter(self._loaders)
         self._next_loader()
 
@@ -72,7 +71,7 @@ class SampleCounter:
         self._loader: DataLoader[Any] | None = next(self._left, None)
 
     def counts(self, size: int) -> list[bool]:
-        """Whether each of the ``size`` samples of the next batch counts."""
+        """For each of the ``size`` samples of the next batch, whether it counts."""
         if self._loader is None or not _fills_up(self._loader):
             result = [True] * size
         else:
@@ -95,5 +94,5 @@ def _fills_up(loader: DataLoader[Any]) -> bool:
 def _length(loader: DataLoader[Any]) -> int | None:
     try:
         return len(loader)
-    except TypeError:  # the data set does not say how long it is
+    except TypeError:  # the data set has no length
         return None

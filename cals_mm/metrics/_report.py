@@ -1,4 +1,4 @@
-"""What a calibration metric writes to the log, to files and to the visualizer."""
+"""Output of a calibration metric to the log, to files and to the visualizer."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["check_out_file", "draw", "log_classes", "name_of", "save"]
 
 
 def check_out_file(metric: str, path: str) -> str:
-    """Return the path of a file that can be written, whose folder is made; before a run begins.
+    """Return a path after creating its folder and checking that the file can be written.
 
     Raises:
-        ValueError: If it cannot be.
+        ValueError: If it cannot be written.
     """
     if os.path.isdir(path):
         raise ValueError(f"{metric}(out_file={path!r}) is a folder; give the name of a file")
@@ -37,14 +37,14 @@ def check_out_file(metric: str, path: str) -> str:
 
 
 def save(statistics: CalibrationStatistics, path: str) -> None:
-    """Write the sums to a file that is the old or the complete new one, whenever it is read."""
+    """Write the sums to a file, atomically."""
     with files.writing(path) as stream:
         torch.save(statistics.to_dict(), stream)
 
 
 def draw(statistics: CalibrationStatistics, prefix: str) -> None:
-    """Give a reliability diagram to the run's Visualizer, if there is one."""
-    # Slow to import, and only needed here.
+    """Pass a reliability diagram to the run's Visualizer, if there is one."""
+    # Slow to import and only needed here.
     from mmengine.visualization import Visualizer
 
     from cals_mm.visualization import reliability_diagram
@@ -52,7 +52,7 @@ def draw(statistics: CalibrationStatistics, prefix: str) -> None:
     if not Visualizer._instance_dict:
         return
     stage, step = _stage_and_step()
-    # A name with a slash would be written nowhere.
+    # A name with a slash would name a folder that does not exist.
     name = f"{prefix}_{stage}".replace("/", "_")
     with never_fatal("drawing the reliability diagram"):
         picture = reliability_diagram(statistics, f"{stage}, iteration {step}")
@@ -68,13 +68,13 @@ def _stage_and_step() -> tuple[str, int]:
 
 
 def log_classes(statistics: CalibrationStatistics, names: Sequence[str] | None) -> None:
-    """Write the table of the classes to the log."""
+    """Write the class table to the log."""
     table = class_table(statistics, names)
     print_log(f"calibration per class (percent):\n{table}", logger="current")
 
 
 def name_of(samples: Sequence[Any]) -> str:
-    """What one or several data samples are called in a warning."""
+    """Name of one or several data samples in a warning."""
     first = samples[0] if isinstance(samples[0], Mapping) else samples[0].to_dict()
     name = str(first.get("img_path") or first.get("sample_idx") or "a sample without a name")
     return name if len(samples) == 1 else f"the {len(samples)} samples from {name}"

@@ -23,37 +23,40 @@ from ._report import check_out_file, draw, log_classes, name_of, save
 __all__ = ["CalibrationMetric"]
 
 _NAMED = 5
-"""Samples with NaN or infinite logits that are named in the log, per evaluation and process."""
+"""Most samples with NaN or infinite logits named in the log, per evaluation and process."""
 
 
 @METRICS.register_module()
 class CalibrationMetric(BaseMetric):
     """Calibration errors, likelihood and Brier score in MMEngine's loops.
 
-    Gives the predictions to a :class:`~cals_mm.core.CalibrationMeter` and returns its values: for
-    segmentation, where every valid pixel is a sample, and for classification. Several processes
-    add up their sums, and each sample counts once, also where a sampler repeats some to give every
-    process as many. Where no sample is valid, a warning and NaN for all. For the best checkpoint
-    by a calibration error, set ``save_best='calibration/ECE', rule='less'``.
+    It passes the predictions to a :class:`~cals_mm.core.CalibrationMeter` and returns its values,
+    for classification and for segmentation, where every valid pixel is a sample. The sums of
+    several processes are added up, and each sample is counted once even if a sampler repeats some
+    to give all processes equally many. If no sample is valid, all values are NaN and a warning is
+    logged. To keep the checkpoint with the smallest calibration error, set
+    ``save_best='calibration/ECE', rule='less'``.
 
     Args:
         num_bins: Number of equal-width bins (a, b] of the confidence.
-        ignore_index: Label that counts for nothing. 'auto': 255 for maps of labels, the convention
-            of mmsegmentation, and -100 for single labels. None: every sample counts.
-        aggregate: 'dataset' pools all samples. 'image' is the mean of each image's values over the
-            images with a valid pixel, as in the authors' code; table and pictures stay pooled.
-        probabilities: The data samples hold probabilities in place of logits.
-        class_table: Write a table of all classes to the log.
-        draw: Draw a reliability diagram through the current Visualizer.
-        out_file: File for the sums, which ``torch.load`` and
-            ``CalibrationStatistics.from_dict`` read, for instance to draw several models side by
-            side. Written anew after every evaluation.
-        collect_device: As of MMEngine's metrics; without effect: only sums are reduced.
+        ignore_index: Label to ignore. 'auto' means 255 for label maps, as is usual in
+            mmsegmentation, and -100 for single labels. None ignores no label.
+        aggregate: 'dataset' pools all samples; 'image' averages the values of single images, over
+            images with a valid pixel, as in the authors' code. The class table and figures are
+            always pooled.
+        probabilities: Whether the data samples hold probabilities instead of logits.
+        class_table: Whether to write a table of all classes to the log.
+        draw: Whether to draw a reliability diagram with the current Visualizer.
+        out_file: File for the sums, rewritten after every evaluation. ``torch.load`` and
+            ``CalibrationStatistics.from_dict`` read it, e.g. to draw several models side by side.
+        collect_device: Accepted like in MMEngine's metrics, but without effect, since only sums are
+            reduced.
         prefix: Prefix of the names of the values.
 
     Raises:
-        ValueError: For a bad argument; while processing, for data samples without logits or
-            labels, labels out of range, or classes that disagree with the logits' channels.
+        ValueError: For an invalid argument; while processing, if data samples lack logits or
+            labels, labels are out of range, or the number of classes differs from that of the
+            logits.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 4.
@@ -85,11 +88,11 @@ class CalibrationMetric(BaseMetric):
         self.out_file = None if out_file is None else check_out_file("CalibrationMetric", out_file)
         self._start()
         self.statistics: CalibrationStatistics = self._meter.statistics
-        """Sums of the last evaluation over all processes."""
+        """Sums of the last evaluation, over all processes."""
 
     def _start(self) -> None:
         self._meter = self._meter_for(None)
-        # Whether the last sample is a repeated one shows only when the evaluation ends.
+        # Only at the end of the evaluation is it known whether the last sample is a repetition.
         self._last: CalibrationMeter | None = None
         self._seen = 0
         self._num_named = 0
@@ -114,7 +117,7 @@ class CalibrationMetric(BaseMetric):
         if not pairs:
             return
         self._check(pairs[0][0])
-        # Of several processes only the last sample can be one that the sampler has repeated.
+        # With several processes, only the last sample of each can be a repetition by the sampler.
         for part in _parts(pairs, last_apart=get_world_size() > 1):
             logits, target = (torch.stack(tensors) for tensors in zip(*pairs[part], strict=True))
             self._count_last()
@@ -157,7 +160,7 @@ class CalibrationMetric(BaseMetric):
             self._last = None
 
     def evaluate(self, size: int) -> dict[str, Any]:
-        """Metrics over the samples of all processes; starts afresh afterwards.
+        """Compute the values over the samples of all processes, and reset the metric.
 
         Args:
             size: Length of the data set.
@@ -200,7 +203,7 @@ class CalibrationMetric(BaseMetric):
 
 
 def _parts(pairs: Sequence[tuple[Tensor, Tensor]], last_apart: bool) -> list[slice]:
-    """Samples that are measured together: many single labels, but one map, as sizes may differ."""
+    """Slices of samples to measure together; label maps one by one, as their sizes may differ."""
     end = len(pairs) - last_apart
     single = pairs[0][0].ndim == 1
     parts = [slice(0, end)] if single else [slice(i, i + 1) for i in range(end)]

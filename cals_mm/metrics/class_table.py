@@ -14,7 +14,7 @@ _MAX_ROWS = 40
 
 
 def class_table(statistics: CalibrationStatistics, names: Sequence[str] | None) -> str:
-    """Calibration of each class as text; of many classes, those with the largest error."""
+    """Format the calibration of each class, or of the classes with the largest error."""
     classes = class_calibration(statistics)
     num_classes = statistics.num_classes
     if names is None:

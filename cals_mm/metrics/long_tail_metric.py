@@ -19,30 +19,31 @@ __all__ = ["LongTailMetric"]
 
 GROUPS = ("many", "medium", "few")
 SHOWN = ("accuracy", "ECE", "gap", "NLL")
-"""Values of :class:`CalibrationMetric` that are given for each group."""
+"""Values of :class:`CalibrationMetric` reported for each group."""
 
 
 @METRICS.register_module()
 class LongTailMetric(BaseMetric):
     """Accuracy and calibration of classes with many, a medium number of and few training images.
 
-    A group's values are those of :class:`CalibrationMetric` over the samples whose label is in the
-    group: ``many_accuracy``, ``many_ECE``, ``many_gap`` (percent) and ``many_NLL`` (nats), and the
-    same for ``medium`` and ``few``; a group without classes has none. ``class_mean_accuracy`` is
-    the mean over classes of their accuracy, in percent.
+    The values of a group are those of :class:`CalibrationMetric` over the samples whose label is in
+    the group: ``many_accuracy``, ``many_ECE``, ``many_gap`` (percent) and ``many_NLL`` (nats), and
+    the same for ``medium`` and ``few``; groups without classes are left out.
+    ``class_mean_accuracy`` is the mean accuracy of the classes, in percent.
 
     Args:
-        class_counts: Training images of each class, K numbers. None: ``ClassCountsHook`` counts
-            them in the training set of the run.
-        many_above: Classes with more training images than this have many.
-        few_below: Classes with fewer have few.
+        class_counts: Training images of each class, K numbers. None means that ``ClassCountsHook``
+            counts them in the training set of the run.
+        many_above: Classes with more training images than this belong to ``many``.
+        few_below: Classes with fewer training images than this belong to ``few``.
         num_bins: Number of equal-width bins of the confidence.
-        collect_device: As of MMEngine's metrics; without effect, because only sums are reduced.
+        collect_device: Accepted like in MMEngine's metrics, but without effect, since only sums are
+            reduced.
         prefix: Prefix of the names of the values.
 
     Raises:
-        ValueError: For a bad argument; while processing, where nobody has said the counts, or
-            they are not those of the logits' classes.
+        ValueError: For an invalid argument; while processing, if the counts are not known or their
+            number differs from that of the classes.
 
     Reference:
         Liu et al., Large-Scale Long-Tailed Recognition in an Open World, CVPR 2019, where more
@@ -74,7 +75,7 @@ class LongTailMetric(BaseMetric):
 
     @property
     def class_counts(self) -> Tensor | None:
-        """Training images of each class, (K,) int64, or None while nobody has said."""
+        """Training images of each class, (K,) int64, or None if not known yet."""
         return self._class_counts
 
     @class_counts.setter
@@ -82,7 +83,7 @@ class LongTailMetric(BaseMetric):
         self._class_counts = None if counts is None else torch.as_tensor(counts, dtype=torch.int64)
 
     def groups(self) -> dict[str, Tensor]:
-        """Which classes are in each group, (K,) bool; groups without classes are left out."""
+        """Mask of the classes in each group, (K,) bool; groups without classes are left out."""
         counts = self.class_counts
         if counts is None:
             raise ValueError(
@@ -104,7 +105,7 @@ class LongTailMetric(BaseMetric):
             part.process(data_batch, data_samples)
 
     def evaluate(self, size: int) -> dict[str, Any]:
-        """Values over the samples of all processes; starts afresh afterwards.
+        """Compute the values over the samples of all processes, and reset the metric.
 
         Args:
             size: Length of the data set.
@@ -152,7 +153,7 @@ class _GroupMetric(CalibrationMetric):
 
     def _measure(self, logits: Tensor, target: Tensor, samples: Sequence[Any]) -> CalibrationMeter:
         ignored = -100 if logits.ndim == 2 else 255
-        # A label that is no class is for the measure to refuse.
+        # The base class rejects labels that are not classes.
         known = (target >= 0) & (target < len(self.member))
         inside = self.member.to(target.device)[target.clamp(0, len(self.member) - 1)]
         return super()._measure(logits, target.masked_fill(known & ~inside, ignored), samples)

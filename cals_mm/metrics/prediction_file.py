@@ -19,19 +19,20 @@ __all__ = ["PredictionFile"]
 
 @METRICS.register_module()
 class PredictionFile(BaseMetric):
-    """Keep the logits and the label of every sample, for whatever needs single predictions.
+    """Write the logits and the label of every sample to a file.
 
-    For data sets with one label a sample: label maps would fill the disk. ``torch.load`` of the
-    file gives ``{'logits': (N, K) float32, 'target': (N,) int64}`` in the order of the data set.
-    There are no metrics.
+    This is for data sets with one label per sample; label maps would fill the disk. ``torch.load``
+    of the file returns ``{'logits': (N, K) float32, 'target': (N,) int64}`` in the order of the
+    data set. No metric values are reported.
 
     Args:
-        out_file: The file; written anew after every evaluation.
-        collect_device: ``'cpu'`` or ``'gpu'``, where several processes put theirs together.
+        out_file: The file, rewritten after every evaluation.
+        collect_device: ``'cpu'`` or ``'gpu'``, where the results of several processes are
+            collected.
         prefix: Without effect.
 
     Raises:
-        ValueError: While processing, for samples that are label maps.
+        ValueError: While processing, if samples are label maps.
     """
 
     default_prefix = "predictions"
