@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,14 @@ class RandomStateHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Restore the state of the checkpoint once, after all set-up is done."""
         state, self._state = self._state, None
-        if state is not None:
-            _restore(state)
+        if state is None:
+            return
+        _restore(state)
+        loop = runner.train_loop
+        batches = getattr(loop, "dataloader_iterator", None)
+        # The maintained MMEngine skips samples; the original loads the batches and drops them.
+        if batches is not None and not hasattr(batches, "skip_iter"):
+            loop.dataloader_iterator = _Skipping(batches, runner.iter)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Add the random state of this process."""
@@ -61,6 +68,28 @@ class RandomStateHook(Hook):
         """Keep the state of the checkpoint, if the run has a single process."""
         if runner._resume and get_world_size() == 1:
             self._state = checkpoint.get(KEY)
+
+
+class _Skipping:
+    """Batches of a resumed run, the first of which leave the random generators as they were.
+
+    Args:
+        batches: The iterator.
+        skipped: Number of batches that the loop drops before it trains.
+    """
+
+    def __init__(self, batches: Iterator[Any], skipped: int) -> None:
+        self._batches = batches
+        self._skipped = skipped
+
+    def __next__(self) -> Any:
+        if not self._skipped:
+            return next(self._batches)
+        self._skipped -= 1
+        state = _capture()
+        batch = next(self._batches)
+        _restore(state)
+        return batch
 
 
 def _capture() -> dict[str, Any]:

@@ -14,6 +14,10 @@ from torch import Tensor
 from cals_mm.functional import PENALTIES, cals_loss
 from cals_mm.functional.backends.installed import NATIVE
 
+needs_tracing = pytest.mark.skipif(
+    not hasattr(torch.library, "register_fake"),
+    reason="the compiler and exporter of torch before 2.4 cannot trace this program",
+)
 needs_native = pytest.mark.skipif(NATIVE is None, reason="the kernel was not compiled")
 
 # Relative errors of the gradient that each dtype may have.

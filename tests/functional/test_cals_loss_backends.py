@@ -226,7 +226,7 @@ def test_eager_has_a_second_derivative(monkeypatch):
 
 def test_triton_equals_eager_in_the_interpreter():
     # A process of its own: Triton reads the variable when a kernel is defined.
-    pytest.importorskip("triton")
+    pytest.importorskip("triton", minversion="3.0")  # earlier ones interpret no CPU tensors
     root = Path(__file__).parents[2]
     script = Path(__file__).with_name("triton_interpreted.py")
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(root)}

@@ -20,7 +20,7 @@ from cals_mm.functional._label_counts import COUNT_LABELS
 from cals_mm.functional._probability_sums import PROBABILITY_SUMS
 from cals_mm.functional.backends import installed
 from cals_mm.functional.backends.dual import ChunkedDual
-from tests.functional.loss_cases import needs_native
+from tests.functional.loss_cases import needs_native, needs_tracing
 
 CLASSES = 7
 FUSED = ("chunked", pytest.param("native", marks=needs_native))
@@ -90,6 +90,7 @@ def test_fake_tensors(loss, backend):
     assert fake.grad.shape == logits.shape and fake.grad.stride() == logits.stride()
 
 
+@needs_tracing
 def test_compile_in_one_graph(loss, backend, monkeypatch):
     logits, target = batch(loss.name)
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
@@ -101,6 +102,7 @@ def test_compile_in_one_graph(loss, backend, monkeypatch):
 
 @pytest.mark.slow  # the compiler
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+@needs_tracing
 def test_compile_by_inductor(monkeypatch):
     monkeypatch.delenv("CALS_MM_BACKEND", raising=False)
     logits, target = batch("cals_loss")
@@ -117,6 +119,7 @@ def test_compile_by_inductor(monkeypatch):
         torch.testing.assert_close(got, wanted)
 
 
+@needs_tracing
 def test_wrong_labels_are_named_by_a_compiled_loss(backend):
     ones = torch.ones(3)
     compiled = torch.compile(
@@ -128,6 +131,7 @@ def test_wrong_labels_are_named_by_a_compiled_loss(backend):
         compiled(torch.zeros(2, 3), good + 1)
 
 
+@needs_tracing
 def test_export(loss, backend):
     class Model(nn.Module):
         def __init__(self) -> None:
@@ -198,6 +202,7 @@ def test_a_gradient_penalty_of_something_else_may_go_with_it(loss, backend, monk
     assert_equal(value, gradient.detach(), exact(loss, monkeypatch))
 
 
+@needs_tracing
 @pytest.mark.parametrize("mask", [None, torch.ones(3, 4, 5, dtype=torch.bool)])
 def test_sums_of_fake_tensors(mask):
     logits, target = batch("sums")

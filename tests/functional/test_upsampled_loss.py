@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cals_mm.functional import upsampled_cals_loss
 from cals_mm.functional._resize import axis_matrix, source_positions
-from tests.functional.loss_cases import needs_native
+from tests.functional.loss_cases import needs_native, needs_tracing
 from tests.functional.resized_cases import (
     ResizedCase,
     assert_equals_two_steps,
@@ -184,6 +184,7 @@ def loss_of(case: ResizedCase):
     return loss
 
 
+@needs_tracing
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_compiled_as_one_graph_it_is_the_same(backend, monkeypatch):
     monkeypatch.setenv("CALS_MM_BACKEND", backend)
