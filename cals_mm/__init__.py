@@ -1,8 +1,8 @@
 """Class adaptive network calibration for OpenMMLab.
 
 Importing the package registers its losses, hooks and metrics in MMEngine's root registries. Without
-MMEngine, the rooms that need nothing but torch can be used: ``cals_mm.functional``,
-``cals_mm.posthoc`` and ``cals_mm.core``.
+MMEngine, the packages that need only torch can be used: ``cals_mm.functional``, ``cals_mm.posthoc``
+and ``cals_mm.core``.
 """
 
 from importlib import import_module
@@ -85,12 +85,12 @@ __all__ = [
     "with_method",
 ]
 
-# Hooks are the slowest to import, so they are looked through last.
+# Hooks are the slowest to import, so they come last.
 _ROOMS = ("losses", "metrics", "config", "hooks")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
+    """Import a public name on first access."""
     if name not in __all__:
         raise AttributeError(f"module 'cals_mm' has no attribute {name!r}")
     if name in ("core", "functional", "posthoc"):

@@ -1,4 +1,4 @@
-"""``python -m cals_mm``: the versions, and by what the loss is computed on this machine."""
+"""``python -m cals_mm``: print versions, and what computes the loss on this machine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PACKAGES = {
     "mmseg": ("onedl-mmsegmentation", "mmsegmentation"),
     "mmpretrain": ("onedl-mmpretrain", "mmpretrain"),
 }
-"""By import name, the distributions that bring it."""
+"""Distributions that provide a package, by its import name."""
 
 
 def versions() -> dict[str, str]:
-    """Version of each package that matters here, 'not installed' where it is not."""
+    """Version of each relevant package, or 'not installed'."""
     found = {"cals_mm": __version__, "python": sys.version.split()[0], "torch": torch.__version__}
     for name, distributions in PACKAGES.items():
         found[name] = "not installed"

@@ -1,7 +1,7 @@
-"""Hooks, and a data set, that are registered now and imported when a runner builds them.
+"""Register hooks, and a data set, that are imported only when a runner builds them.
 
-Importing ``mmengine.hooks`` loads most of ``torch.distributed`` and takes longer than all the rest
-of this package. Whoever only wants the loss or the metrics need not wait for it.
+Importing ``mmengine.hooks`` loads most of ``torch.distributed`` and takes longer than the rest of
+this package, which users of losses and metrics alone need not wait for.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ HOOK_NAMES = (
 
 
 def register_hooks() -> None:
-    """Register a function per class that imports the class, which then takes its place."""
+    """Register for each class a function that imports it; the class then replaces the function."""
     for name in HOOK_NAMES:
         _register(HOOKS, name, "cals_mm.hooks")
-    # The flag that holds out training data works on configs that import nothing of this package.
+    # --hold-out must work for configs that import nothing from this package.
     _register(DATASETS, *HOLD_OUT)
 
 

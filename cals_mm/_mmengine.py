@@ -1,4 +1,4 @@
-"""Whether MMEngine is there, which all but the rooms of plain torch need."""
+"""Whether MMEngine is installed, which all packages but the torch-only ones need."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ else:
 
 
 def require_mmengine(what: str) -> None:
-    """Say how to install MMEngine where it is missing.
+    """Raise an error that says how to install MMEngine if it is missing.
 
     Args:
-        what: Name of that which needs it.
+        what: Name of the feature that needs it.
 
     Raises:
         ModuleNotFoundError: If it is not installed.

@@ -1,9 +1,9 @@
-"""Files and folders that are complete whenever they are there.
+"""Write files and folders atomically.
 
-What is written goes into a hidden neighbour first, ``.partial-*``, which takes the final name when
-it is complete. Whoever reads at any time finds the old content or the new one, never a part. If
-writing fails, the neighbour is removed; only a process that is killed leaves it behind, and nobody
-reads it. Permissions are those that the umask gives to any new file.
+Content is first written to a hidden file ``.partial-*`` in the same folder, which is renamed when
+it is complete. Readers always find the old or the new content, never a part. If writing fails, the
+hidden file is removed; only a killed process leaves it behind, where it does no harm. Permissions
+follow the umask, as for any new file.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = ["new_folder", "probe", "write_bytes", "write_json", "write_text", "wr
 
 @contextmanager
 def writing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[IO[bytes]]:
-    """Open a binary file that takes its name when the block has ended.
+    """Open a binary file that gets its name at the end of the block.
 
     Args:
-        path: The file; missing parent folders are made.
-        overwrite: Replace a file of that name. Otherwise it is refused, also where it appears
-            while the block runs.
+        path: The file; missing parent folders are created.
+        overwrite: Whether to replace an existing file. Otherwise it is an error, even if the file
+            appears while the block runs.
 
     Yields:
         The stream to write to.
 
     Raises:
         ValueError: If the file exists and ``overwrite`` is False.
-        OSError: If it cannot be written, naming it, whatever the block raises about that.
+        OSError: If it cannot be written; the error names the file.
 
     Example:
         >>> import tempfile
@@ -61,7 +61,7 @@ def writing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator
         except Exception as error:
             if raw.failure is None:
                 raise
-            with _named(path):  # torch.save makes a RuntimeError of it
+            with _named(path):  # torch.save raises a RuntimeError instead
                 raise raw.failure from error
         with _named(path):
             if overwrite:
@@ -75,7 +75,7 @@ def writing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let errors of the file system name the file that is wanted, not the one for the while."""
+    """Make errors of the file system name the final file, not the hidden one."""
     try:
         yield
     except OSError as error:
@@ -96,21 +96,21 @@ class _Raw(io.FileIO):
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = True) -> None:
-    """Write bytes by :func:`writing`."""
+    """Write bytes with :func:`writing`."""
     with writing(path, overwrite=overwrite) as stream:
         stream.write(content)
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = True) -> None:
-    """Write text in UTF-8 by :func:`writing`; line ends stay as they are."""
+    """Write text in UTF-8 with :func:`writing`; line ends stay unchanged."""
     write_bytes(path, text.encode(), overwrite=overwrite)
 
 
 def write_json(path: str | os.PathLike[str], values: Any, *, overwrite: bool = True) -> None:
-    """Write JSON by :func:`writing`.
+    """Write JSON with :func:`writing`.
 
-    NaN and infinite numbers, which JSON cannot express, become null; arrays and tensors become
-    lists, keys and unknown objects strings.
+    NaN and infinite numbers, which JSON lacks, become null; arrays and tensors become lists; keys
+    and unknown objects become strings.
     """
     text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False) + "\n"
     write_text(path, text, overwrite=overwrite)
@@ -118,16 +118,16 @@ def write_json(path: str | os.PathLike[str], values: Any, *, overwrite: bool = T
 
 @contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Make a folder that takes its name when the block has ended.
+    """Make a folder that gets its name at the end of the block.
 
     Args:
         path: The folder; its parent must exist. An empty folder of that name is replaced.
 
     Yields:
-        The folder to fill, under another name.
+        The folder to fill, under a temporary name.
 
     Raises:
-        OSError: If it cannot be made, or ``path`` is not empty at the end.
+        OSError: If it cannot be created, or ``path`` is not empty at the end.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(8)}")
@@ -140,12 +140,13 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def probe(folder: str | os.PathLike[str]) -> None:
-    """Make a folder where missing, and a file in it that is removed at once.
+    """Check that a folder, created if necessary, can be written to.
 
-    Permission bits say nothing to root, on full disks and on read-only mounts, so it is tried.
+    A file is written and removed, as permission bits tell nothing for root, on full disks and on
+    read-only mounts.
 
     Raises:
-        OSError: If either cannot be made.
+        OSError: If folder or file cannot be created.
     """
     os.makedirs(folder, exist_ok=True)
     file = Path(folder, f".writable-{secrets.token_hex(8)}")
@@ -154,7 +155,7 @@ def probe(folder: str | os.PathLike[str]) -> None:
 
 
 def _name_if_free(partial: Path, path: Path) -> None:
-    """Give a file its name unless that is taken by now."""
+    """Rename a file unless the new name is taken."""
     try:
         os.link(partial, path)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""Draw what a finished run's model is sure of. See `cals_mm/commands/analyze.py`."""
+"""Analyse the calibration of a finished run. See `cals_mm/commands/analyze.py`."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""Cross entropy against CALS in minutes. See `cals_mm/commands/demo.py`."""
+"""Compare cross entropy and CALS in minutes. See `cals_mm/commands/demo.py`."""
 
 import importlib.util
 import sys

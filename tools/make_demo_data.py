@@ -1,4 +1,4 @@
-"""Makes the synthetic street scenes of the demo, in the Cityscapes layout.
+"""Make the synthetic street scenes of the demo, in the Cityscapes layout.
 
 Usage: python tools/make_demo_data.py [--out data/demo] [--seed 0] [--size 128] ...
 """
@@ -16,20 +16,20 @@ from cals_mm.datasets.street_scenes import DemoSpec, make_demo_set
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports bad input in one line instead of printing the usage as well."""
+    """Report invalid input in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the tool.
+    """Run the tool.
 
     Args:
-        argv: Arguments; None takes the command line's.
+        argv: Arguments; None for those of the command line.
 
     Returns:
-        Exit code: 0, or 2 for bad input.
+        Exit code: 0, or 2 for invalid input.
     """
     default = DemoSpec()
     parser = _Parser(

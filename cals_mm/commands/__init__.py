@@ -1,8 +1,8 @@
-"""The command line: one module for each command, with ``main(argv)``.
+"""The command line: one module with ``main(argv)`` for each command.
 
-``tools/NAME.py`` calls :func:`cals_mm.runs.run` on the ``main`` of ``cals_mm.commands.NAME``, which
-parses ``argv`` (None: the arguments of the process) and does the work by what the rooms below
-offer. No command is imported here, so that each loads only what it needs.
+``tools/NAME.py`` passes the ``main`` of ``cals_mm.commands.NAME`` to :func:`cals_mm.runs.run`. It
+parses ``argv`` (None means the arguments of the process) and calls the other packages. No command
+is imported here, so that each loads only what it needs.
 """
 
 from cals_mm._mmengine import require_mmengine

@@ -1,9 +1,9 @@
-"""Draw what a finished run's model is sure of, and whether rightly so.
+"""Analyse the calibration of a finished run.
 
     python tools/analyze.py work_dirs/cals/deeplabv3_demo
 
-Takes the config and the best checkpoint that the run has left in WORK_DIR, runs the test split
-once, and writes pictures and a page that shows them, README.md, into WORK_DIR/analysis.
+Loads the config and the best checkpoint from WORK_DIR, runs the test split once, and writes figures
+and a page that shows them (README.md) to WORK_DIR/analysis.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from cals_mm.hooks.multiplier_history import KEY
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", metavar="WORK_DIR", help="folder of a training run")
-    parser.add_argument("--config", help="config to take instead of the one in WORK_DIR")
-    parser.add_argument("--checkpoint", help="checkpoint to take instead of the best one")
+    parser.add_argument("--config", help="config to use instead of the one in WORK_DIR")
+    parser.add_argument("--checkpoint", help="checkpoint to use instead of the best one")
     parser.add_argument("--out", metavar="DIR", help="default: WORK_DIR/analysis")
     parser.add_argument(
-        "--maps", type=int, default=4, metavar="N", help="images whose maps are drawn"
+        "--maps", type=int, default=4, metavar="N", help="number of images whose maps are drawn"
     )
     parser.add_argument("--data-root", metavar="DIR", help="read the data here")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
@@ -42,7 +42,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def frequencies(runner: Runner, segmentation: bool) -> Any:
-    """Training images of each class of a classifier; None where they cannot be counted."""
+    """Training images of each class of a classifier; None if they cannot be counted."""
     if segmentation:
         return None
     try:

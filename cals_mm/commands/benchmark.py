@@ -1,11 +1,11 @@
-"""Compare methods on one task: one budget, settings chosen on held-out data, one table.
+"""Compare methods on one task, under one budget, with settings chosen on held-out data.
 
     python tools/benchmark.py --task digits-lt
     python tools/benchmark.py --task camvid-80 --methods ce cals mbls --data-root DIR --tries 3
 
 Every run is a process of tools/train.py or tools/test.py in WORK_DIR/TASK/METHOD/SETTING/seedS.
-What is done is skipped and what was stopped goes on, so the same command may be given again at
-any time; a run that fails is reported and the others go on (exit code 1 at the end).
+Finished runs are skipped and interrupted ones resumed, so the same command can be repeated at any
+time. If a run fails, it is reported and the others continue; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run_to_the_end(campaign: Campaign) -> None:
-    """Do all that is not done yet; an interrupt, or SIGTERM, ends the trainings too."""
+    """Execute all runs that are not finished; an interrupt or SIGTERM ends them too."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         campaign.run()
@@ -120,7 +120,7 @@ def run_to_the_end(campaign: Campaign) -> None:
 
 
 def report_failures(campaign: Campaign) -> None:
-    """Say what is missing, and why."""
+    """Print what is missing, and why."""
     for name, reason in campaign.failures.items():
         print(f"failed: {name}: {reason}", file=sys.stderr)
 

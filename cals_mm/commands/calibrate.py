@@ -4,12 +4,12 @@
     python tools/calibrate.py configs/ce/resnet_digits-lt.py CHECKPOINT.pth --coverage 0.9
     python tools/calibrate.py configs/ce/deeplabv3_camvid.py CHECKPOINT.pth --risk 0.05
 
---method fits a scaling of the logits on the validation split and folds it into the model's last
-layer, after which a check on a batch shows that the folded model gives the scaled logits.
---coverage fits sets of classes that hold the true one with this probability, for one label a
-sample; --risk a confidence threshold that keeps the error of the pixels above it under this, for
-label maps. The new checkpoint, which carries the fitted numbers, is used with the same config, by
-any program that reads the old one. What changed is printed for the test split.
+--method fits a scaling of the logits on the validation split, folds it into the model's last layer,
+and checks on a batch that the folded model computes the scaled logits. For tasks with one label per
+sample, --coverage fits sets of classes that contain the true class with this probability. For label
+maps, --risk fits a confidence threshold that bounds the error of the pixels above it. The new
+checkpoint contains the fitted values and replaces the old one, with the same config and in any
+program. The effect on the test split is printed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .calibrate_words import conformal_summary, scaling_summary, table
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -96,7 +96,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check(args: argparse.Namespace, cfg: Config, out: str) -> None:
-    """Refuse everything that can be refused before the network runs."""
+    """Check everything that can be checked before the network runs."""
     if args.launcher != "none":
         raise ValueError("calibration runs in one process; leave --launcher out")
     for name in ("coverage", "risk"):
@@ -114,7 +114,7 @@ def check(args: argparse.Namespace, cfg: Config, out: str) -> None:
 
 
 def read_checkpoint(args: argparse.Namespace) -> dict[str, Any]:
-    """The checkpoint to calibrate, unless it is calibrated already."""
+    """Read the checkpoint to calibrate; reject one that is calibrated already."""
     checkpoint: dict[str, Any] = CheckpointLoader.load_checkpoint(
         args.checkpoint, map_location="cpu"
     )
@@ -128,7 +128,7 @@ def read_checkpoint(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def held_out(cfg: Config, args: argparse.Namespace) -> Runner:
-    """The runner of the model, whose validation split is not the test split."""
+    """Build the runner; reject a validation split that shares files with the test split."""
     runner = runs.held_out_runner(copy.deepcopy(cfg), args.checkpoint)
     shared = 0 if args.allow_test_data else shared_files(runner)
     if shared:
@@ -148,7 +148,7 @@ def held_out(cfg: Config, args: argparse.Namespace) -> Runner:
 def fit_bound(
     runner: Runner, args: argparse.Namespace, part: set[int] | None
 ) -> PredictionSets | RiskThreshold | None:
-    """Prediction sets, or a threshold, or neither, as asked for."""
+    """Fit the prediction sets or the threshold, if requested."""
     if args.coverage is not None:
         return runs.fit_sets(runner, args.coverage, args.score, args.per_class, part)
     return None if args.risk is None else runs.fit_threshold(runner, args.risk, part)
@@ -207,7 +207,7 @@ def test(
     out: str,
     bound: PredictionSets | RiskThreshold | None,
 ) -> dict[str, Any]:
-    """Print what changed on the test split; the figures."""
+    """Print the effect on the test split; return the figures."""
     figures: dict[str, Any] = {}
     if args.method != "none":
         ignored = ignored_label(runner.model)

@@ -1,4 +1,4 @@
-"""What ``calibrate`` prints."""
+"""Output of the ``calibrate`` command."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["conformal_summary", "scaling_summary", "table"]
 
 
 def scaling_summary(notes: Mapping[str, Any], samples: str) -> str:
-    """The scaling in one line.
+    """Summarise a scaling in one line.
 
     Args:
-        notes: Of :class:`~cals_mm.runs.Scaling`.
-        samples: What the samples are.
+        notes: Notes of a :class:`~cals_mm.runs.Scaling`.
+        samples: Word for the samples.
     """
     weight = notes["weight"]
     if notes["method"] == "temperature":
@@ -36,7 +36,7 @@ def scaling_summary(notes: Mapping[str, Any], samples: str) -> str:
 def conformal_summary(
     bound: PredictionSets | RiskThreshold, reached: Mapping[str, float] | None = None
 ) -> str:
-    """What was fitted, or with ``reached`` what came out on the test split."""
+    """Summarise what was fitted, or with ``reached`` the result on the test split."""
     if isinstance(bound, PredictionSets):
         return _fitted_sets(bound) if reached is None else _reached_by_sets(reached)
     return _fitted_threshold(bound) if reached is None else _reached_by_threshold(bound, reached)

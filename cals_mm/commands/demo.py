@@ -1,15 +1,15 @@
-"""Cross entropy against CALS in minutes, with nothing but this repository.
+"""Compare cross entropy and CALS in minutes, with nothing but this repository.
 
     python tools/demo.py                          # make demo
     python tools/demo.py --task classification    # make demo-classification
     python tools/demo.py --task text              # make demo-text
 
-Segmentation: makes synthetic street scenes in the Cityscapes layout and trains a small DeepLabV3
-on them twice. Classification: trains a small ResNet twice on scikit-learn's digits with a long
-tail. Text: trains a small network over words twice on docstrings of Python's standard library, by
-subject. It is tools/benchmark.py with two methods and one seed: each run's checkpoint is chosen on
-held-out data and tested on data that neither run has seen. The same command goes on with what was
-stopped, and leaves out what is done.
+Each task trains a small network twice: segmentation a DeepLabV3 on synthetic street scenes in the
+Cityscapes layout, classification a ResNet on scikit-learn's digits with a long tail, and text a
+network over words on docstrings of Python's standard library, which it classifies by subject. The
+demo is tools/benchmark.py with two methods and one seed: each checkpoint is chosen on held-out data
+and tested on data that neither run has seen. Repeating the command continues an interrupted demo
+and skips finished runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from cals_mm.visualization import compare_reliability, save_image
 from .benchmark import ROOT, report_failures, run_to_the_end
 
 COMPARED = ("ce", "cals")
-# Task of the benchmark, and what is tested on.
+# Task of the benchmark, and description of its test data.
 DEMOS = {
     "segmentation": ("demo", "cities that neither run has seen"),
     "classification": ("digits-lt", "60 scans of each digit that neither run has seen"),
@@ -45,7 +45,7 @@ DEMOS = {
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -14,7 +14,7 @@ __all__ = ["add_method_arguments", "check_method_arguments", "train_with_method"
 
 
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the config is trained with instead of its own loss."""
+    """Add the options that select a method."""
     group = parser.add_argument_group(
         "method", "train any config of mmseg, mmpretrain or text with another method"
     )
@@ -65,7 +65,7 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def margin(text: str) -> float | str:
-    """A margin of the command line: a number, or a word that the loss understands."""
+    """Parse a margin: a number, or a word that the loss understands."""
     try:
         return float(text)
     except ValueError:
@@ -73,7 +73,7 @@ def margin(text: str) -> float | str:
 
 
 def check_method_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Refuse options without their method, and gather them under one name each."""
+    """Reject options without their method, and merge their alternative names."""
     if args.cals and args.method not in (None, "cals"):
         parser.error(f"--cals is --method cals, and --method is {args.method}: give one of them")
     if args.cals:
@@ -94,7 +94,7 @@ def check_method_arguments(parser: argparse.ArgumentParser, args: argparse.Names
 
 
 def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
-    """Change the method, and print what that changes in the config."""
+    """Change the method, and print the difference in the config."""
     options = nested(args.method_options or {})
     if args.margin is not None:
         options["margin"] = args.margin

@@ -1,10 +1,10 @@
-"""Propose a margin from a trained cross-entropy model and its held-out data.
+"""Suggest a margin from a model trained with cross entropy and its held-out data.
 
     python tools/suggest_margin.py configs/ce/deeplabv3_camvid.py CHECKPOINT
 
-Runs the validation split once, fits the temperature that minimises its negative log-likelihood,
-and prints a margin that a model calibrated by this temperature would just keep. Says so where the
-model is not over-confident and CALS has nothing to mend. Test data are not touched.
+Runs the validation split once, fits the temperature that minimises its negative log-likelihood, and
+prints the margin that a model calibrated by this temperature would just keep. If the model is not
+over-confident, it says that CALS is not needed. Test data are not used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cals_mm.core import MarginSuggestion, suggest_margin
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -34,7 +34,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def report(suggestion: MarginSuggestion, samples: int) -> str:
-    """The suggestion in words."""
+    """Format the suggestion."""
     found = (
         f"{samples} held-out samples: mean confidence minus accuracy "
         f"{100 * suggestion.gap:+.2f} %, temperature {suggestion.temperature:.3f}\n"

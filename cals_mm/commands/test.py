@@ -2,8 +2,8 @@
 
     python tools/test.py configs/cals/deeplabv3_cityscapes.py CHECKPOINT.pth --out metrics.json
 
-A checkpoint of a CALS run can be tested with the config of plain cross entropy and the other way
-round: the multipliers, which only training needs, are then named in the log and left out.
+A checkpoint of a CALS run can be tested with the config of plain cross entropy, and vice versa: the
+multipliers, needed only for training, are then left out, and the log names them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cals_mm.config import append_metric
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -33,7 +33,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check_out(flag: str, path: str) -> None:
-    """Find out before the test whether its result can be written."""
+    """Check before the test that its result can be written."""
     if os.path.isdir(path):
         raise ValueError(f"{flag} {path!r} is a folder; give the name of a file")
     runs.check_writable(os.path.dirname(os.path.abspath(path)), flag)
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_out("--predictions", args.predictions)
         predictions = {"type": "PredictionFile", "out_file": os.path.abspath(args.predictions)}
         cfg.test_evaluator = append_metric(cfg.test_evaluator, predictions)
-    # Below the folder of the training run, whose dumped config must not be replaced.
+    # In a subfolder, so that the dumped config of the training run is not replaced.
     work_dir = args.work_dir or os.path.join(runs.default_work_dir(cfg, args.config), "test")
     runs.prepare_work_dir(cfg, args.config, work_dir)
     cfg.load_from = args.checkpoint

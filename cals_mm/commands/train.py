@@ -4,7 +4,8 @@
     python tools/train.py SOME_CONFIG_OF_MMSEG_OR_MMPRETRAIN.py --cals
     python tools/train.py SOME_CONFIG.py --method mbls --margin 7 --dump MY_CONFIG.py
 
-A wrong config, path or value ends in one line and exit code 2; CALS_MM_DEBUG=1 shows the traceback.
+A wrong config, path or value is reported in one line, with exit code 2; CALS_MM_DEBUG=1 shows the
+traceback.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ RESUME_NEWEST = "newest"
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,7 +64,7 @@ def dump(cfg: Config, file: str) -> None:
     """Write a config to a new file.
 
     Raises:
-        ValueError: If there is such a file, or its name is no config's.
+        ValueError: If the file exists, or its name does not end in .py.
     """
     if not file.endswith(".py"):
         raise ValueError(f"--dump {file!r} must end in .py")
@@ -73,7 +74,7 @@ def dump(cfg: Config, file: str) -> None:
 
 
 def choose_start(cfg: Config, resume: str | None, work_dir: str) -> None:
-    """Decide between a fresh run and a resumed one, and check the checkpoint to start from."""
+    """Decide between a new and a resumed run, and check the checkpoint to start from."""
     if resume == RESUME_NEWEST:
         resume = runs.find_last_checkpoint(work_dir)
         if resume is None:

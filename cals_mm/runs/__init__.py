@@ -1,4 +1,4 @@
-"""What the scripts under `tools/` share: arguments, checks before a run, the error boundary."""
+"""What the scripts in `tools/` share: arguments, checks before a run, and error handling."""
 
 from cals_mm.frameworks.checkpoints import check_checkpoint, find_last_checkpoint, is_remote
 

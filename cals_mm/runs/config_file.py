@@ -1,4 +1,4 @@
-"""Read a config file; whatever is wrong with it becomes an error of one line."""
+"""Read and check a config file; errors in it are reported in one line."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
 
     Args:
         path: Config file, relative to the working directory.
-        options: Changes by dotted key.
+        options: Changes, with dotted keys.
 
     Raises:
-        FileNotFoundError: If the file, or one that it builds on, does not exist.
-        ValueError: If it is no config file, or cannot be executed.
+        FileNotFoundError: If the file, or one of its base files, does not exist.
+        ValueError: If it is not a config file or cannot be executed.
     """
     file = Path(path)
     if not file.is_file():
@@ -39,12 +39,12 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     except ImportError as error:
         explanation = _explain_scope(file, error)
         if explanation is None:
-            raise  # names the missing package itself
+            raise  # already names the missing package
         raise ValueError(explanation) from error
     except OSError:
-        raise  # names the missing file itself
+        raise  # already names the missing file
     except Exception as error:
-        # A config is a program: it may fail in any way.
+        # A config is a program and may raise any exception.
         where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
         raise ValueError(
             f"config file {path!r} cannot be read{where}: {type(error).__name__}: {error}"
@@ -57,9 +57,9 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
 
 
 def _explain_scope(file: Path, error: ImportError) -> str | None:
-    """What to do about ``_base_ = 'mmseg::...'`` where the framework has another distribution name.
+    """Explain a failing ``_base_ = 'mmseg::...'`` if the framework has another distribution name.
 
-    MMEngine then asks to install mmsegmentation, which would replace the installed framework.
+    MMEngine asks to install mmsegmentation then, which would replace the installed framework.
     """
     for package, name in (("mmseg", "mmsegmentation"), ("mmpretrain", "mmpretrain")):
         missing = error.name or str(error).split(" ", 1)[0]
@@ -76,10 +76,10 @@ def _explain_scope(file: Path, error: ImportError) -> str | None:
 
 
 def check_training(cfg: Config) -> None:
-    """Refuse a config that MMEngine would refuse at length, or in the middle of the start.
+    """Reject configs that MMEngine would reject later, or with a long traceback.
 
     Raises:
-        ValueError: Naming what is missing, or cannot be on this machine.
+        ValueError: If something is missing, or not possible on this machine.
     """
     for key in ("train_dataloader", "train_cfg", "optim_wrapper"):
         if cfg.get(key) is None:
@@ -104,10 +104,10 @@ def check_training(cfg: Config) -> None:
 
 
 def check_test_split(cfg: Config) -> None:
-    """Refuse a config without a test split.
+    """Reject a config without a test split.
 
     Raises:
-        ValueError: Naming what is missing.
+        ValueError: If it has none.
     """
     for key in ("test_dataloader", "test_evaluator", "test_cfg"):
         if cfg.get(key) is None:

@@ -1,4 +1,4 @@
-"""Conformal prediction of a trained model, fitted and measured on its splits."""
+"""Fit conformal prediction of a trained model, and measure it on the test split."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def fit_sets(
     per_class: bool = False,
     part: Container[int] | None = None,
 ) -> PredictionSets:
-    """Prediction sets of a classifier, fitted to the validation split.
+    """Fit the prediction sets of a classifier to the validation split.
 
     Args:
-        runner: As from :func:`~cals_mm.runs.held_out_runner`.
+        runner: Runner made by :func:`~cals_mm.runs.held_out_runner`.
         coverage: As of :class:`~cals_mm.posthoc.PredictionSets`, like the next two.
         score: Which score.
         per_class: One threshold a class.
@@ -74,7 +74,7 @@ def fit_threshold(runner: Runner, risk: float, part: Container[int] | None = Non
     """Confidence threshold of a segmentor, fitted to the images of the validation split.
 
     Args:
-        runner: As from :func:`~cals_mm.runs.held_out_runner`.
+        runner: Runner made by :func:`~cals_mm.runs.held_out_runner`.
         risk: As of :func:`~cals_mm.posthoc.control_risk`.
         part: Numbers of the validation images that are taken; None: all.
     """

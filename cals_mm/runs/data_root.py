@@ -1,4 +1,4 @@
-"""Point the data sets of a config at another folder, and explain data that is not there."""
+"""Set the data folder of a config's data sets, and explain missing data."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:
-    """Replace ``data_root`` in every data set of the three loaders, however deeply wrapped.
+    """Replace ``data_root`` in all data sets of the three loaders, including wrapped ones.
 
-    Where the data sets have one ``data_root``, it becomes the new one. Where they have several,
-    the part that they share does: ``data/vaihingen`` and ``data/potsdam`` become
-    ``DIR/vaihingen`` and ``DIR/potsdam``. All other paths stay as they are.
+    If the data sets have different roots, the part they share is replaced: ``data/vaihingen`` and
+    ``data/potsdam`` become ``DIR/vaihingen`` and ``DIR/potsdam``. All other paths stay unchanged.
 
     Raises:
-        FileNotFoundError: If ``data_root`` is no folder.
-        ValueError: If no data set has a ``data_root``, or they share no part of it.
+        FileNotFoundError: If ``data_root`` is not a folder.
+        ValueError: If no data set has a ``data_root``, or the roots share no part.
     """
     if not os.path.isdir(data_root):
         raise FileNotFoundError(
@@ -34,7 +33,7 @@ def set_data_root(cfg: Config, data_root: str) -> None:
             "--data-root found no data set with a data_root in the config; change its paths by "
             "--cfg-options train_dataloader.dataset.KEY=PATH"
         )
-    # Two loaders may hold one and the same dictionary: read all roots before changing any.
+    # Loaders may share a dictionary, so read all roots before changing any.
     roots = [os.path.normpath(dataset["data_root"]) for dataset in datasets]
     try:
         shared = os.path.commonpath(roots)
@@ -53,12 +52,12 @@ def set_data_root(cfg: Config, data_root: str) -> None:
 
 
 def data_roots(cfg: Config) -> list[str]:
-    """The folders of all data sets of the config that have one."""
+    """The ``data_root`` of each data set in the config that has one."""
     return [str(dataset["data_root"]) for _, dataset in _datasets(cfg) if dataset.get("data_root")]
 
 
 def explain_missing_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
-    """Say which data folder of the config is missing and what belongs there; None if none is."""
+    """Say which data folder is missing and what belongs there; None if none is missing."""
     for loader, dataset in _datasets(cfg, loaders):
         root = dataset.get("data_root")
         if not root:
@@ -86,7 +85,7 @@ def _datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[tuple
 
 
 def _unwrapped(dataset: Any) -> Iterator[Any]:
-    """A data set and all that it wraps (ConcatDataset, RepeatDataset, ...)."""
+    """Yield a data set and all data sets it wraps (ConcatDataset, RepeatDataset, ...)."""
     if isinstance(dataset, (list, tuple)):
         for part in dataset:
             yield from _unwrapped(part)

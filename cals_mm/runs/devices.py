@@ -1,7 +1,7 @@
-"""Processes and devices: the rank of this process, and several processes without a GPU.
+"""Rank of the process, and runs of several processes without a GPU.
 
-MMEngine's own start-up of several processes selects a CUDA device whatever the backend, and hands
-the device's number to DistributedDataParallel, which a model on the CPU refuses.
+MMEngine selects a CUDA device when it starts several processes, whatever the backend, and passes
+the device index to DistributedDataParallel, which fails for a model on the CPU.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
-"""Who started the processes."""
+"""What started the processes."""
 
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
 SYNC_BN = {"SyncBN", "MMSyncBN", "SyncBatchNorm"}
-"""Class names of synchronised batch norm in the registries, in mmcv and in torch."""
+"""Class names of synchronised batch norm, as registered and in mmcv and torch."""
 
-# Where each launcher says what torch wants to know.
+# Environment variables from which each launcher's settings are read.
 LAUNCHER_VARIABLES = {
     "slurm": {
         "RANK": "SLURM_PROCID",
@@ -54,10 +54,10 @@ LAUNCHER_VARIABLES = {
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """MMEngine's wrapper for processes without a GPU, where no batch norm is synchronised.
+    """MMEngine's wrapper for processes without a GPU, without synchronised batch norm.
 
-    Synchronised layers may come from anywhere, even from a constructor's default, so they are
-    replaced in the built model.
+    Synchronised layers are replaced in the built model, as they may come from the default of a
+    constructor.
     """
 
     def __init__(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
@@ -73,13 +73,13 @@ def rank() -> int:
 
 
 def prepare_devices(cfg: Config, launcher: Launcher) -> None:
-    """Set the launcher; without a GPU, let several processes communicate by gloo.
+    """Set the launcher; without a GPU, use gloo between processes.
 
-    Without a GPU, synchronised batch norm becomes plain batch norm, whatever its name: each
-    process then normalises by its own part of the batch.
+    Without a GPU, synchronised batch norm becomes plain batch norm, so each process normalises with
+    its own part of the batch.
 
     Raises:
-        ValueError: If the launcher's environment variables are missing.
+        ValueError: If environment variables of the launcher are missing.
     """
     cfg.launcher = launcher
     if launcher == "none" or get_device() != "cpu":
@@ -104,10 +104,10 @@ def prepare_devices(cfg: Config, launcher: Launcher) -> None:
 
 
 def leave_process_group() -> None:
-    """End the communication of several processes, after all of them have finished."""
+    """Leave the process group after all processes have finished."""
     if torch.distributed.is_initialized():
-        # What is left of the distributed model must go first, and no process may leave while
-        # another still talks to it: either makes gloo abort the process, now and then.
+        # The distributed model must be freed first, and no process may leave while others still
+        # communicate with it; otherwise gloo sometimes aborts the process.
         gc.collect()
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()

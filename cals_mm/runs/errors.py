@@ -1,4 +1,4 @@
-"""The boundary where an error of the user's becomes one line on stderr and exit code 2."""
+"""Turn user errors into one line on stderr and exit code 2."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from .devices import leave_process_group, rank
 
 __all__ = ["one_line", "run"]
 
-# What this package, MMEngine's registries and the file system raise for a wrong value, name or
-# path, and the frameworks for a model that cannot be trained.  Anything else (RuntimeError,
-# AssertionError, ...) is a defect and keeps its traceback.
+# Raised by this package, MMEngine's registries and the file system for wrong values, names and
+# paths, and by the frameworks for models that cannot be trained. Other exceptions (RuntimeError,
+# AssertionError, ...) are defects and keep their traceback.
 USER_ERRORS = (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-"""Errors of a disk that takes no more."""
+"""Error numbers of a full disk."""
 
 DEBUG_VARIABLE = "CALS_MM_DEBUG"
 
 
 def run(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | None = None) -> None:
-    """Call a command; end the process with code 2 and one line if the user's input is at fault.
+    """Run a command; on a user error, print one line and exit with code 2.
 
-    ``CALS_MM_DEBUG=1`` in the environment shows the traceback as well. Of several processes only
-    the first one prints the line.
+    ``CALS_MM_DEBUG=1`` in the environment shows the traceback too. With several processes, only the
+    first prints the line.
 
     Args:
         main: The command.
-        argv: Its arguments; None: those of the process.
+        argv: Its arguments; None for those of the process.
     """
     try:
         main(argv)
@@ -47,7 +47,7 @@ def run(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | No
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error on one line, without the traceback a data worker puts into it."""
+    """The message of an error on one line, without the traceback that data workers add."""
     # str() of a KeyError is the repr of its argument.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]

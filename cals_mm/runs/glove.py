@@ -12,11 +12,11 @@ __all__ = ["use_glove"]
 
 
 def use_glove(cfg: Config, file: str) -> None:
-    """Add the hook that reads the vectors, and freeze them as the paper does.
+    """Add the hook that reads the vectors, and freeze them as in the paper.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the config's model is no text classifier.
+        ValueError: If the config's model is not a text classifier.
     """
     if not os.path.isfile(os.path.expanduser(file)):
         raise FileNotFoundError(f"--glove {file!r} does not exist; give a text file of GloVe")

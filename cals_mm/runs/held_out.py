@@ -16,11 +16,11 @@ from .split import Prediction, split_predictions, trained_runner
 __all__ = ["held_out_halves", "held_out_logits", "held_out_predictions", "held_out_runner"]
 
 _MAX_LOGITS = 2**28
-"""Most logits that are kept of label maps: 1 GiB in float32."""
+"""Most logits kept from label maps: 1 GiB in float32."""
 
 
 def held_out_runner(cfg: Config, checkpoint: str) -> Runner:
-    """:func:`trained_runner` of a config with a validation split.
+    """Build the :func:`trained_runner` of a config with a validation split.
 
     Raises:
         ValueError: If the config has no validation split.
@@ -32,7 +32,7 @@ def held_out_runner(cfg: Config, checkpoint: str) -> Runner:
 
 
 def held_out_halves(runner: Runner) -> tuple[set[int], set[int]]:
-    """Numbers of the validation samples in two halves, dealt at random, the same at every call."""
+    """Divide the validation samples into two random halves of indices, the same at every call."""
     count = len(runner.val_dataloader.dataset)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist()
     return set(order[: count // 2]), set(order[count // 2 :])
@@ -41,7 +41,7 @@ def held_out_halves(runner: Runner) -> tuple[set[int], set[int]]:
 def held_out_predictions(
     runner: Runner, part: Container[int] | None = None
 ) -> Iterator[Prediction]:
-    """Predictions on the validation split, or on the samples of the numbers in ``part``."""
+    """Yield predictions on the validation split, or on its samples in ``part``."""
     loader = runner.val_dataloader
     seen = split_predictions(runner.model, loader, "validation split")
     return (item for number, item in enumerate(seen) if part is None or number in part)
@@ -50,22 +50,21 @@ def held_out_predictions(
 def held_out_logits(
     runner: Runner, pixels: int = 2000, part: Container[int] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Logits of the validation split.
+    """Collect logits of the validation split.
 
-    Each label map gives the same number of valid pixels, drawn at random without replacement and
-    the same at every call; fewer than asked for where all of them would exceed 2^28 logits, so
-    memory stays bounded whatever the size of the split.
+    The same number of valid pixels is drawn from each label map, at random without replacement and
+    equally at every call. To bound memory, it is reduced if the total would exceed 2^28 logits.
 
     Args:
         runner: As from :func:`held_out_runner`.
-        pixels: Pixels of each image.
+        pixels: Number of pixels to draw from each image.
         part: Numbers of the samples that are taken; None: all.
 
     Returns:
         Logits (N, K) and labels (N,) int64, on the CPU.
 
     Raises:
-        ValueError: If the number of pixels is not positive, or there is no sample.
+        ValueError: If the number of pixels is not positive, or there are no samples.
     """
     if pixels < 1:
         raise ValueError(f"the number of pixels must be positive, got {pixels}")

@@ -19,24 +19,24 @@ __all__ = ["CPUAmpOptimWrapper", "use_mixed_precision"]
 
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
-    """Optimizer wrapper whose forward pass runs under bfloat16 autocast on the CPU.
+    """Optimizer wrapper that runs the forward pass under bfloat16 autocast on the CPU.
 
-    MMEngine's ``AmpOptimWrapper`` refuses to be built without an accelerator. bfloat16 has the
-    range of float32, so there is no loss to scale, and checkpoints look as without AMP.
+    MMEngine's ``AmpOptimWrapper`` requires an accelerator. bfloat16 has the range of float32, so
+    the loss need not be scaled, and checkpoints are the same as without AMP.
     """
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Forward pass of a training step, and gradient accumulation, under autocast."""
+        """Run the forward pass, with gradient accumulation, under autocast."""
         with super().optim_context(model), torch.autocast("cpu", dtype=torch.bfloat16):
             yield
 
 
 def use_mixed_precision(cfg: Config) -> None:
-    """Make the optimizer wrapper of a config one of mixed precision.
+    """Switch the optimizer wrapper of a config to mixed precision.
 
     Raises:
-        ValueError: If its wrapper has no counterpart of mixed precision.
+        ValueError: If its wrapper has no mixed-precision counterpart.
     """
     wrapper = cfg.get("optim_wrapper")
     if not wrapper:
@@ -48,7 +48,8 @@ def use_mixed_precision(cfg: Config) -> None:
             f"--amp cannot change the optim_wrapper {name!r}; it can change an 'OptimWrapper'"
         )
     if get_device() == "cpu":
-        # By its full name the config that the run dumps also works without this module imported.
+        # With the full name, the config dumped by the run works even if this module is not
+        # imported.
         wrapper["type"] = f"{__name__}.{CPUAmpOptimWrapper.__name__}"
         for key in ("loss_scale", "dtype", "use_fsdp"):
             wrapper.pop(key, None)

@@ -1,4 +1,4 @@
-"""Pretrained weights that a config fetches from the network."""
+"""Pretrained weights that a config downloads."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ REMOTE = ("http://", "https://", "open-mmlab://", "torchvision://", "mmcls://", 
 
 
 def train_demo_from_scratch(cfg: Config) -> list[str]:
-    """Leave out pretrained weights where the data are the synthetic demo scenes.
+    """Leave out pretrained weights if the data are the synthetic demo scenes.
 
-    The demo is to run without a network, and weights of ImageNet do not help with its scenes.
-    Configs of real data keep their weights: to train from scratch unnoticed would cost a night.
+    The demo must run without a network, and ImageNet weights do not help with its scenes. Configs
+    of real data keep their weights, as training from scratch by mistake would waste hours.
 
     Returns:
         The weights left out.
@@ -37,7 +37,7 @@ def train_demo_from_scratch(cfg: Config) -> list[str]:
 
 
 def explain_missing_weights(cfg: Config) -> str | None:
-    """What to do when remote weights of the config could not be fetched; None if it has none."""
+    """Explain what to do if pretrained weights could not be downloaded; None if there are none."""
     names = [weights for _, _, weights in _remote_weights(cfg.get("model"))]
     if not names:
         return None
@@ -49,7 +49,7 @@ def explain_missing_weights(cfg: Config) -> str | None:
 
 
 def _remote_weights(part: Any) -> Iterator[tuple[Any, str, str]]:
-    """Each part of a model config that names remote weights, the key, and the weights."""
+    """Yield each part of a model config with remote weights, the key, and the weights."""
     if isinstance(part, dict):
         for key in ("pretrained", "init_cfg"):
             value = part.get(key)

@@ -1,4 +1,4 @@
-"""Build the runner of a config, and say what is wrong when its data is not there."""
+"""Build the runner of a config, and explain missing data."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from .pretrained import explain_missing_weights
 
 __all__ = ["build_runner", "data_explained"]
 
-# What the data sets of the frameworks raise about a missing folder.
+# Raised by the frameworks' data sets for missing folders.
 MISSING_DATA_ERRORS = (OSError, RuntimeError, AssertionError)
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the config's runner: MMEngine's, unless ``runner_type`` names another."""
+    """Build the runner of a config, MMEngine's unless ``runner_type`` names another."""
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
 @contextmanager
 def data_explained(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[None]:
-    """Turn errors about missing data folders and weights into ones that say what is expected.
+    """Turn errors about missing data or weights into errors that say what is expected.
 
-    The folders are looked at only after an error, because a config may make its data on first
+    The folders are checked only after an error, because a data set may create its data on first
     use.
 
     Args:
         cfg: The config that is run.
-        loaders: The loaders whose data the run needs.
+        loaders: Names of the loaders that the run needs.
 
     Raises:
         FileNotFoundError: If such an error was raised and a data folder is missing.

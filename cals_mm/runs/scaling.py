@@ -1,4 +1,4 @@
-"""Scale the logits of a trained model, fold the scaling into it, and test the result."""
+"""Fit a scaling for a trained model, fold it into the model, and test the result."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Scaling(NamedTuple):
     scaler: LogitScaler
     """The fitted scaling."""
     layer: str
-    """The layer that it was folded into."""
+    """Name of the layer that it was folded into."""
     notes: dict[str, Any]
-    """What a checkpoint says about it."""
+    """Notes on the scaling for the checkpoint."""
 
 
 def scale_model_(
@@ -43,23 +43,23 @@ def scale_model_(
     """Fit a scaling to the validation split and fold it into the runner's model.
 
     Args:
-        runner: As from :func:`~cals_mm.runs.held_out_runner`.
-        method: Which scaling.
-        l2: As of :func:`~cals_mm.posthoc.make_scaler`.
-        pixels: Pixels of each label map.
+        runner: Runner made by :func:`~cals_mm.runs.held_out_runner`.
+        method: Name of the scaling.
+        l2: As for :func:`~cals_mm.posthoc.make_scaler`.
+        pixels: Number of pixels to draw from each label map.
         part: Numbers of the validation samples that are taken; None: all.
 
     Returns:
-        The scaling; the model has it in its weights.
+        The scaling, which is now part of the model's weights.
 
     Raises:
-        ValueError: If the model's logits are not those of one layer, or the folded model's are
-            not the scaled ones.
+        ValueError: If the logits are not computed by a single layer, or those of the folded model
+            are not the scaled ones.
     """
     model, batch = runner.model, next(iter(runner.val_dataloader))
 
     def read_logits() -> list[Tensor]:
-        # TF32 would hide small differences behind rounding.
+        # The rounding of TF32 would hide small differences.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             seen = batch_predictions(model, copy.deepcopy(batch))
             return [prediction.logits.cpu() for prediction in seen]
@@ -86,13 +86,13 @@ def scale_model_(
 def calibration_test(
     cfg: Config, checkpoint: str, ignore_index: int, name: str
 ) -> dict[str, float]:
-    """What ``tools/test.py`` gives for a checkpoint, with the calibration metric.
+    """Test a checkpoint like ``tools/test.py``, with the calibration metric.
 
     Args:
-        cfg: The config; stays as it is.
+        cfg: The config; not modified.
         checkpoint: The checkpoint.
-        ignore_index: Label that counts for nothing.
-        name: Tells the logs of several tests in one process apart.
+        ignore_index: Label to ignore.
+        name: Distinguishes the logs of several tests in one process.
     """
     cfg = copy.deepcopy(cfg)
     options = {"ignore_index": ignore_index, "class_table": False, "draw": False}

@@ -1,4 +1,4 @@
-"""A trained model over a split, sample by sample."""
+"""Run a trained model over a split, sample by sample."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Prediction", "batch_predictions", "split_predictions", "trained_runn
 
 
 class Prediction(NamedTuple):
-    """What a model says about one sample, on the model's device."""
+    """Prediction for one sample, on the model's device."""
 
     logits: Tensor
     """(K,) or (K, H, W), floating."""
@@ -33,10 +33,10 @@ class Prediction(NamedTuple):
 
 
 def trained_runner(cfg: Config, checkpoint: str) -> Runner:
-    """Runner of a config whose model holds the checkpoint's weights and is in evaluation mode."""
+    """Build the runner of a config, with the checkpoint's weights and in evaluation mode."""
     cfg.load_from, cfg.resume = None, False
     runner = build_runner(cfg)
-    # Not the runner's own method: hooks such as EMAHook expect a run that has begun.
+    # Not by the runner's method, since hooks such as EMAHook expect a run that has started.
     load_checkpoint(runner.model, checkpoint, map_location="cpu")
     runner.model.eval()
     return runner
@@ -44,7 +44,7 @@ def trained_runner(cfg: Config, checkpoint: str) -> Runner:
 
 @torch.no_grad()
 def batch_predictions(model: nn.Module, batch: Any) -> list[Prediction]:
-    """Run a model in evaluation mode, unwrapped, on a batch of its data loader."""
+    """Predict one batch; the model is unwrapped and in evaluation mode."""
     with keep_logits(model):
         samples = model.test_step(batch)  # type: ignore[operator]
     return [
@@ -56,7 +56,7 @@ def batch_predictions(model: nn.Module, batch: Any) -> list[Prediction]:
 def split_predictions(
     model: nn.Module, loader: DataLoader[Any], title: str
 ) -> Iterator[Prediction]:
-    """Run a model in evaluation mode, unwrapped, over a split, and show how far it is.
+    """Predict a split and show progress; the model is unwrapped and in evaluation mode.
 
     Args:
         model: The model.
@@ -64,7 +64,7 @@ def split_predictions(
         title: Name of the split, for the progress bar.
 
     Yields:
-        One prediction for each sample, in the order of the loader.
+        A prediction for each sample, in the order of the loader.
 
     Raises:
         ValueError: If the split is empty.

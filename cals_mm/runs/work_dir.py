@@ -1,4 +1,4 @@
-"""The folder a run writes to: chosen, checked, never overwritten."""
+"""Choose and check the folder a run writes to, without overwriting other runs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = [
 
 
 def default_work_dir(cfg: Config, config_file: str, method: str | None = None) -> str:
-    """The config's own folder, or one by its path: a model has one for each method.
+    """Default work dir of a config: its own, or one that depends on its path and method.
 
     Args:
         cfg: The config.
-        config_file: Where it was read from.
-        method: What it is trained with instead of its own loss.
+        config_file: File it was read from.
+        method: Method it is trained with instead of its own loss.
     """
     path = Path(config_file).resolve()
     return cfg.get("work_dir") or os.path.join("work_dirs", method or path.parent.name, path.stem)
@@ -35,13 +35,13 @@ def default_work_dir(cfg: Config, config_file: str, method: str | None = None) -
 def prepare_work_dir(
     cfg: Config, config_file: str, work_dir: str | None, method: str | None = None
 ) -> str:
-    """Set ``cfg.work_dir`` and check that it can be written, before anything is trained.
+    """Set ``cfg.work_dir``, and check before training that it can be written.
 
-    The command line wins over the config, which wins over ``work_dirs/<folder>/<name>``, or
-    ``work_dirs/<method>/<name>`` where a method is given.
+    The command line overrides the config, which overrides ``work_dirs/<folder>/<name>``, or
+    ``work_dirs/<method>/<name>`` if a method is given.
 
     Raises:
-        ValueError: If the folder cannot be made or written.
+        ValueError: If the folder cannot be created or written.
     """
     folder = work_dir or default_work_dir(cfg, config_file, method)
     folder = os.path.abspath(os.path.expanduser(folder))
@@ -51,14 +51,14 @@ def prepare_work_dir(
 
 
 def check_writable(folder: str, option: str = "--work-dir") -> None:
-    """Make a folder where missing, and try to write to it.
+    """Create a folder if necessary, and try to write to it.
 
     Args:
         folder: The folder.
-        option: What chooses another one, for the message.
+        option: Option that selects another folder, for the message.
 
     Raises:
-        ValueError: If it cannot be made or written.
+        ValueError: If it cannot be created or written.
     """
     try:
         files.probe(folder)
@@ -70,10 +70,10 @@ def check_writable(folder: str, option: str = "--work-dir") -> None:
 
 @contextmanager
 def written_by(option: str) -> Iterator[None]:
-    """Let an error of writing name the file and the option that gives another.
+    """Turn write errors in the block into ones that name the file and the option to change it.
 
     Raises:
-        ValueError: If a file cannot be written in the block, because the disk is full say.
+        ValueError: If a file cannot be written, e.g. because the disk is full.
     """
     try:
         yield
@@ -85,11 +85,11 @@ def written_by(option: str) -> Iterator[None]:
 
 
 def refuse_to_overwrite(work_dir: str, cure: str) -> None:
-    """Refuse to start anew in a folder with checkpoints: the new run would replace them.
+    """Refuse to start a new run in a folder with checkpoints, which it would overwrite.
 
     Args:
         work_dir: The folder.
-        cure: What to do about the checkpoints in it, for the message.
+        cure: What to do with the checkpoints, for the message.
 
     Raises:
         ValueError: If the folder holds checkpoints.
