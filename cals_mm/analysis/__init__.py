@@ -1,4 +1,4 @@
-"""Pictures of one finished run: what its model is sure of, and whether rightly so."""
+"""Analyse the calibration of a finished run in figures."""
 
 from .report import write_report
 from .run_folder import FinishedRun, find_run

@@ -1,4 +1,4 @@
-"""Draw the pictures of a run and write the page that shows them."""
+"""Draw the figures of a run, and write the page that shows them."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def write_report(
     history: Mapping[str, Any] | None = None,
     ignore_index: int | None = None,
 ) -> Path:
-    """Write the pictures and ``README.md`` into a folder; each file is complete or the old one.
+    """Write the figures and ``README.md`` into a folder, atomically.
 
     Args:
-        folder: Made where missing.
-        split: What :func:`~cals_mm.analysis.run_split` has measured.
+        folder: The folder, created if necessary.
+        split: Result of :func:`~cals_mm.analysis.run_split`.
         title: Heading of the page.
         names: Names of the classes.
         palette: Colours of the classes for the maps, (K, 3) in 0..255.
-        frequency: Training samples of each class, (K,); None: the labels of the split count.
+        frequency: Training samples of each class, (K,). None uses the labels of the split.
         history: ``cals_history`` of a checkpoint.
         ignore_index: Label of void pixels.
 

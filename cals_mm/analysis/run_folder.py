@@ -1,4 +1,4 @@
-"""What a training run has left in its folder."""
+"""Find the files of a training run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FinishedRun(NamedTuple):
     config: str
     """Dumped config."""
     checkpoint: str
-    """The checkpoint that is analysed."""
+    """The checkpoint to analyse."""
     last: str | None
     """The last checkpoint of the training, which holds the whole history of the multipliers."""
 
@@ -25,16 +25,16 @@ class FinishedRun(NamedTuple):
 def find_run(
     work_dir: str, config: str | None = None, checkpoint: str | None = None
 ) -> FinishedRun:
-    """Find config and checkpoints of a run; the best checkpoint wins over the last one.
+    """Find config and checkpoints of a run, preferring the best checkpoint over the last one.
 
     Args:
         work_dir: Folder of the run.
-        config: A config to take instead of the dumped one.
-        checkpoint: A checkpoint to take instead of the best.
+        config: A config to use instead of the dumped one.
+        checkpoint: A checkpoint to use instead of the best one.
 
     Raises:
         FileNotFoundError: If there is no such folder, config or checkpoint.
-        ValueError: If there are several of which none is the obvious one.
+        ValueError: If there are several candidates.
     """
     folder = Path(work_dir)
     if not folder.is_dir():
@@ -44,7 +44,7 @@ def find_run(
         config = _only(folder, "*.py", "config", "--config")
     if checkpoint is None:
         best = sorted(folder.glob("best_*.pth"), key=os.path.getmtime)
-        # A run with several `save_best` has several best ones.
+        # A run with several `save_best` metrics has several best checkpoints.
         kinds = {path.name.split("_epoch_")[0].split("_iter_")[0] for path in best}
         if len(kinds) > 1:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""One pass of a trained model over a split: sums for the diagrams, and maps of a few images."""
+"""Run a trained model over a split, for the sums of all diagrams and maps of a few images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ImageMaps:
     """Maps of one image."""
 
     name: str
-    """File name, or its number in the split."""
+    """File name, or index in the split."""
     image: np.ndarray
     """(H', W', 3) uint8 RGB, at the size of the network's input."""
     label: np.ndarray
@@ -39,7 +39,7 @@ class SplitStatistics:
 
     overall: CalibrationStatistics
     boundary: CalibrationStatistics | None = None
-    """Pixels in whose 3 x 3 neighbourhood another class is labelled; None for classifiers."""
+    """Pixels whose 3 x 3 neighbourhood contains another class; None for classifiers."""
     interior: CalibrationStatistics | None = None
     """All other valid pixels."""
     maps: list[ImageMaps] = field(default_factory=list)
@@ -50,9 +50,9 @@ def run_split(runner: Runner, num_maps: int = 4, num_bins: int = 15) -> SplitSta
     """Run the test split once.
 
     Args:
-        runner: With the trained model in evaluation mode.
-        num_maps: Images whose maps are kept, evenly spaced over the split.
-        num_bins: Bins of the diagrams.
+        runner: Runner with the trained model in evaluation mode.
+        num_maps: Number of images whose maps are kept, evenly spaced over the split.
+        num_bins: Number of bins in the diagrams.
 
     Returns:
         The sums; maps only for segmentation.
@@ -78,7 +78,7 @@ def run_split(runner: Runner, num_maps: int = 4, num_bins: int = 15) -> SplitSta
 
 
 def _regions(target: Tensor, ignored: int) -> dict[str, Tensor]:
-    """Labels of everything and, for a label map, of its boundary and its interior alone."""
+    """Labels of all samples and, for label maps, of boundary and interior separately."""
     if target.ndim == 0:
         return {"overall": target}
     boundary = boundary_pixels(target[None], ignore_index=ignored)[0]

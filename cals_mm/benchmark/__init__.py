@@ -1,6 +1,7 @@
 """Compare methods on a task: train under one budget, choose on held-out data, test, report.
 
-``plan`` says what is compared, ``execution`` trains and tests it, ``reporting`` says what came out.
+``plan`` defines what is compared, ``execution`` trains and tests it, ``reporting`` presents the
+results.
 """
 
 from .execution import Budget, Campaign, Choice, Processes, Run, RunFailed

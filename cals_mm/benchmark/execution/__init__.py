@@ -1,4 +1,4 @@
-"""Train, choose and test: commands in processes, each done once, stopped ones gone on with."""
+"""Train, choose and test: each command runs once, and interrupted ones are resumed."""
 
 from .campaign import Campaign, Choice
 from .processes import Processes, RunFailed

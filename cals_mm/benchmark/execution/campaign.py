@@ -21,8 +21,8 @@ class Choice:
     """How the setting of a method was chosen.
 
     Attributes:
-        setting: The chosen one.
-        held_out: Held-out figures of every setting that was tried, with the first seed.
+        setting: The chosen setting.
+        held_out: Held-out figures of all settings tried, with the first seed.
     """
 
     setting: Setting
@@ -34,15 +34,15 @@ class Campaign:
     """All runs of one task.
 
     Args:
-        budget: What all methods share.
+        budget: Settings that all methods share.
         task: The task.
         methods: Names of the methods.
-        seeds: Seeds; settings are tried with the first.
-        tries: Settings that are tried of every method that has a knob.
-        kind: Checkpoint that is tested and chosen by, ``'best'`` on the held-out data or
+        seeds: Seeds; settings are chosen with the first.
+        tries: Number of settings to try of each method that has a knob.
+        kind: Checkpoint to test and to choose settings by, ``'best'`` on the held-out data or
             ``'last'``.
-        processes: Where commands run; None: nothing is started, what is done is collected.
-        say: Gets each line of progress.
+        processes: Runs the commands. None starts nothing and collects finished runs only.
+        say: Receives each line of progress.
     """
 
     budget: Budget
@@ -54,13 +54,13 @@ class Campaign:
     processes: Processes | None = None
     say: Callable[[str], None] = print
     failures: dict[str, str] = field(default_factory=dict)
-    """Why a run failed, by its description."""
+    """Reasons of failures, by the description of the run."""
     choices: dict[str, Choice] = field(default_factory=dict)
     tested: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
     """Figures on the test split, by method and seed."""
 
     def run(self) -> None:
-        """Do all that is not done yet."""
+        """Execute all runs that are not finished."""
         settings = {method: self.settings(method) for method in self.methods}
         tried = [
             self.a_run(method, setting, self.seeds[0])
@@ -80,17 +80,17 @@ class Campaign:
         ]
         self._each(self._train, [run for run in chosen if run not in tried])
         self._each(self._test, chosen)
-        # In the order of the methods and seeds, not in that of their end.
+        # In the order of methods and seeds, not in which they finished.
         found = {method: self.tested[method] for method in self.methods if method in self.tested}
         self.tested = {method: dict(sorted(figures.items())) for method, figures in found.items()}
 
     def settings(self, method: str) -> list[Setting]:
-        """The settings of a method that are tried."""
+        """The settings to try of a method."""
         cfg = self.a_run(method, DEFAULT, self.seeds[0]).config()
         return candidates(cfg, METHODS[method], self.tries)
 
     def a_run(self, method: str, setting: Setting, seed: int) -> Run:
-        """One of the runs."""
+        """Create one of the runs."""
         return Run(self.budget, self.task, method, setting, seed)
 
     def _each(self, function: Callable[[Run], None], runs: Sequence[Run]) -> None:

@@ -1,4 +1,4 @@
-"""Whether two configs say the same about a training or a test."""
+"""Hashes that tell whether two configs describe the same training or test."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TRAINING = (
 """Parts of a config that training depends on."""
 TESTING = ("default_scope", "model", "test_dataloader", "test_evaluator", "test_cfg")
 """Parts of a config that a test depends on."""
-# What only the log depends on.
+# These affect only the log.
 _SILENT_HOOKS = ("logger", "timer", "visualization")
 
 
 def fingerprint(cfg: Config, parts: Iterable[str]) -> str:
-    """Hash of parts of a config, wherever the data lie and whatever is logged."""
+    """Hash parts of a config, regardless of data folders and logging."""
     values = {part: _without_paths(cfg.get(part)) for part in parts if cfg.get(part) is not None}
     for hook in _SILENT_HOOKS:
         values.get("default_hooks", {}).pop(hook, None)

@@ -1,4 +1,4 @@
-"""Several trainings and tests at once, each a process of its own."""
+"""Run several trainings and tests at once, each in its own process."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 class RunFailed(Exception):
-    """A training or a test that did not end well; one line for the user."""
+    """A training or a test failed; the message is one line for the user."""
 
 
 class Processes:
-    """Starts commands, a number of them at a time, and ends them all when it is interrupted.
+    """Run commands, several at a time, and end them all on an interrupt.
 
     Args:
-        jobs: Commands that run at a time; with more than one, each gets one thread.
+        jobs: Number of commands to run at a time; with more than one, each gets one thread.
     """
 
     def __init__(self, jobs: int) -> None:
@@ -50,10 +50,10 @@ class Processes:
         """Run a command to its end.
 
         Args:
-            command: Gives program and arguments; called once the lock is held.
-            log: File that its output is added to.
-            lock: File that is locked while it runs. The command inherits the lock: where the
-                benchmark was killed and its command goes on, no second one is started beside it.
+            command: Returns program and arguments; called once the lock is held.
+            log: File to append its output to.
+            lock: File that is locked while it runs. The command inherits the lock, so that if the
+                benchmark is killed while a command goes on, no second one is started.
 
         Raises:
             RunFailed: If it fails, or another process holds the lock.
@@ -86,7 +86,7 @@ class Processes:
             raise RunFailed(f"{_last_line(log) or f'exit code {code}'} (log: {log})")
 
     def stop(self) -> None:
-        """End what runs, and start nothing more."""
+        """End running commands, and start no more."""
         with self._guard:
             self._stopped = True
             for process in self._running:

@@ -1,4 +1,4 @@
-"""Which run of how many, and how long the rest will take."""
+"""Report which run of how many is trained, and the time left."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["Progress", "duration"]
 
 
 class Progress:
-    """Counts trainings and says a line when one begins, ends, or was done before.
+    """Count trainings, and report when one starts, ends, or was done before.
 
     Args:
-        total: Trainings in all.
+        total: Total number of trainings.
         jobs: Trainings at a time.
-        say: Gets each line.
+        say: Receives each line.
     """
 
     def __init__(self, total: int, jobs: int, say: Callable[[str], None]) -> None:
@@ -29,7 +29,7 @@ class Progress:
         self._guard = threading.Lock()
 
     def skip(self, name: str) -> None:
-        """A run that was trained before."""
+        """Count a run that was trained before."""
         with self._guard:
             self._started += 1
             self._left -= 1
@@ -37,7 +37,7 @@ class Progress:
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
-        """A run that is trained; ended well or badly, it is not left to do."""
+        """Count a run while it is trained; it is done even if it fails."""
         with self._guard:
             self._started += 1
             place = f"[{self._started}/{self.total}]"
@@ -64,7 +64,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a reader says them."""
+    """Format a number of seconds for reading."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

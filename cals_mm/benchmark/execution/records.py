@@ -1,4 +1,4 @@
-"""What a training run has left in its folder: held-out figures and checkpoints."""
+"""Read the held-out figures and checkpoints of a training run from its folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["best_epoch", "checkpoint_file", "held_out_records", "resume_from"]
 
 
 def held_out_records(folder: Path, main: str) -> dict[int, dict[str, float]]:
-    """Figures of every validation of a run, by epoch.
+    """Read the figures of every validation of a run, by epoch.
 
-    A resumed run has one log for each start; of an epoch that was validated twice, the later
-    figures count. The last line of a run that was killed may be incomplete and is left out.
+    A resumed run has one log for each start; if an epoch was validated twice, the later figures are
+    used. An incomplete last line, left by a killed run, is skipped.
 
     Args:
         folder: Folder of the run.
-        main: Key of the metric that chooses the best checkpoint; validations are told by it.
+        main: Key of the metric that selects the best checkpoint; lines with it are validations.
     """
     records = {}
     for file in sorted(folder.glob("*/vis_data/scalars.json")):
@@ -36,7 +36,7 @@ def held_out_records(folder: Path, main: str) -> dict[int, dict[str, float]]:
 
 
 def best_epoch(records: dict[int, dict[str, float]], main: str, rule: str) -> int:
-    """Epoch with the best value of ``main``; of equal ones the first, as MMEngine keeps it.
+    """Epoch with the best value of ``main``; the first of equal ones, as in MMEngine.
 
     Raises:
         ValueError: If nothing was validated.
@@ -48,16 +48,16 @@ def best_epoch(records: dict[int, dict[str, float]], main: str, rule: str) -> in
 
 
 def checkpoint_file(folder: Path, main: str, rule: str, kind: str) -> tuple[int, Path]:
-    """Epoch and file of the checkpoint that is tested.
+    """Epoch and file of the checkpoint to test.
 
     Args:
         folder: Folder of the run.
-        main: Key of the metric that chooses the best checkpoint.
+        main: Key of the metric that selects the best checkpoint.
         rule: ``'greater'`` or ``'less'``.
         kind: ``'best'`` on the held-out data, or ``'last'``.
 
     Raises:
-        FileNotFoundError: If it is gone.
+        FileNotFoundError: If it does not exist.
         ValueError: If it is not complete.
     """
     if kind == "best":
@@ -70,18 +70,18 @@ def checkpoint_file(folder: Path, main: str, rule: str, kind: str) -> tuple[int,
 
 
 def resume_from(folder: Path, cfg: Any) -> Path | None:
-    """The checkpoint from which a stopped run goes on as if it had not been stopped.
+    """Find the checkpoint from which an interrupted run can be resumed without any difference.
 
-    MMEngine writes the checkpoint of an epoch before the validation of that epoch, and a resumed
-    run does not make up for it. So a checkpoint counts only where the validation that was due
-    after it is in the log, and the best checkpoint that it gave is complete.
+    MMEngine writes the checkpoint of an epoch before the validation of that epoch, which a resumed
+    run does not repeat. So a checkpoint is used only if the validation due after it is in the log,
+    and the best checkpoint from that validation is complete.
 
     Args:
         folder: Folder of the run.
         cfg: Its config.
 
     Returns:
-        The newest such checkpoint; None if the run has to start anew.
+        The newest such checkpoint; None if the run must start from the beginning.
     """
     main, rule = cfg.default_hooks.checkpoint.save_best, cfg.default_hooks.checkpoint.rule
     interval = cfg.train_cfg.get("val_interval", 1)

@@ -1,4 +1,4 @@
-"""One training run and its test: what is done already, the commands for the rest."""
+"""One training run and its test: what is finished, and the commands for the rest."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MARKER = "trained.json"
 
 @dataclass(frozen=True)
 class Budget:
-    """What all methods share.
+    """Settings that all methods share.
 
     Attributes:
         root: Root of the project, with ``configs`` and ``tools``.
         work_dir: Folder of all results.
-        data_root: Folder of the data; None as the configs have it.
-        epochs: Length of the training; None as the configs have it.
-        amp: Mixed precision.
+        data_root: Folder of the data. None keeps that of the configs.
+        epochs: Length of the training. None keeps that of the configs.
+        amp: Whether to train in mixed precision.
     """
 
     root: Path
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where it writes."""
+        """Folder it writes to."""
         parts = (self.task.name, self.method, self.setting.name, f"seed{self.seed}")
         return self.budget.work_dir.joinpath(*parts)
 
@@ -69,7 +69,7 @@ class Run:
 
     @property
     def dumped_config(self) -> Path:
-        """Where a training leaves the config that it was started with."""
+        """File to which a training dumps its config."""
         return self.folder / self.config_file.name
 
     def config(self) -> Config:
@@ -95,7 +95,7 @@ class Run:
         return {"train_cfg.max_epochs": self.budget.epochs, **ends}
 
     def trained(self) -> bool:
-        """Whether the training has ended.
+        """Whether the training is finished.
 
         Raises:
             ValueError: If the folder holds a run of another config.
@@ -130,9 +130,9 @@ class Run:
         ]
 
     def start_command(self) -> list[str]:
-        """The command that starts the training, or goes on from where a stopped run stands.
+        """The command that starts the training or resumes an interrupted one.
 
-        What cannot be gone on from is put aside.
+        A folder that cannot be resumed from is moved aside.
         """
         checkpoint = resume_from(self.folder, self.config())
         if checkpoint is not None:
@@ -142,10 +142,10 @@ class Run:
         return self.train_command()
 
     def mark_trained(self, seconds: float) -> None:
-        """Note that the training has ended.
+        """Record that the training is finished.
 
         Args:
-            seconds: Duration since it was started, or gone on with, for the last time.
+            seconds: Duration since it was last started or resumed.
         """
         marker = {"config": fingerprint(self.config(), TRAINING), "seconds": round(seconds, 1)}
         files.write_json(self.folder / MARKER, marker)
@@ -164,15 +164,15 @@ class Run:
         return checkpoint_file(self.folder, saving.save_best, saving.rule, kind)
 
     def test_folder(self, kind: str) -> Path:
-        """Where the test of a checkpoint writes."""
+        """Folder of the test of a checkpoint."""
         return self.folder / f"test-{kind}"
 
     def test_command(self, kind: str, keep: bool = False) -> list[str]:
-        """The command of the test of a checkpoint, with the config that the training has left.
+        """The command that tests a checkpoint, with the config dumped by the training.
 
         Args:
             kind: ``'best'`` or ``'last'``.
-            keep: Keep what the report is made of beside the figures.
+            keep: Whether to keep the files that the report needs besides the figures.
         """
         folder = self.test_folder(kind)
         changes, more = {}, []
@@ -197,7 +197,7 @@ class Run:
         return metrics
 
     def mark_tested(self, kind: str) -> None:
-        """Note what was tested, and with which figures."""
+        """Record what was tested, and its figures."""
         folder = self.test_folder(kind)
         metrics = _read(folder / "metrics.json")
         marker = {"test": self._test_mark(kind), "metrics": metrics}
@@ -219,7 +219,7 @@ class Run:
 
 
 def shown(command: Sequence[str], root: Path) -> str:
-    """A command as one writes it in the project's root."""
+    """Format a command as it would be typed in the project's root."""
     return shlex.join(["python", *(word.removeprefix(f"{root}/") for word in command[1:])])
 
 

@@ -1,4 +1,4 @@
-"""Follow trainings of other processes with one bar."""
+"""Show the progress of trainings in other processes in one bar."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .run import Run
 __all__ = ["watching"]
 
 _SECONDS = 0.5
-"""Between two looks at the logs."""
+"""Seconds between two reads of the logs."""
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def watching(runs: Sequence[Run]) -> Iterator[None]:
     """Show the epochs of several trainings, and the newest held-out figures, while a block runs.
 
     Args:
-        runs: Trainings of one task, of one length each.
+        runs: Trainings of one task, all of the same length.
     """
     total = sum(run.config().train_cfg.max_epochs for run in runs)
     done = threading.Event()

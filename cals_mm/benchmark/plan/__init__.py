@@ -1,4 +1,4 @@
-"""What is compared: tasks, the methods of each, and the settings that are tried."""
+"""What is compared: tasks, the methods of each, and the settings to try."""
 
 from .methods import check_methods
 from .settings import CRITERION, DEFAULT, Setting, candidates, choose

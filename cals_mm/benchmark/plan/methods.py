@@ -1,4 +1,4 @@
-"""Which methods are compared on a task."""
+"""The methods to compare on a task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_methods"]
 
 
 def check_methods(root: Path, task: Task, methods: Sequence[str] | None) -> list[str]:
-    """The methods asked for, or all that the task's config can be trained with.
+    """Return the requested methods, or all that the task's config can be trained with.
 
     Args:
         root: Root of the project.

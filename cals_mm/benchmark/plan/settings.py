@@ -1,4 +1,4 @@
-"""Candidate settings of each method, and the choice between them by held-out figures."""
+"""Candidate settings of each method, and the choice among them by held-out figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cals_mm.methods import Knob, Method
 __all__ = ["CRITERION", "DEFAULT", "Setting", "candidates", "choose"]
 
 CRITERION = "calibration/NLL"
-"""Held-out figure by which a setting is chosen, the lowest wins.
+"""Held-out figure by which a setting is chosen; the lowest wins.
 
 The negative log-likelihood is a proper score: unlike the ECE it cannot be lowered by predicting
 the class frequencies, so it asks for accuracy and calibration at once."""
@@ -26,7 +26,7 @@ class Setting:
     """One setting of a method.
 
     Attributes:
-        name: Name of its folder: ``default`` is the method as the task's config has it.
+        name: Name of its folder; ``default`` is the method as in the task's config.
         options: Arguments of the loss.
     """
 
@@ -38,15 +38,15 @@ DEFAULT = Setting("default")
 
 
 def candidates(cfg: Config, method: Method, tries: int) -> list[Setting]:
-    """The settings of a method that are tried.
+    """The settings to try of a method.
 
     Args:
         cfg: A config that trains with the method.
         method: The method.
-        tries: Settings of every method that has a knob, the config's own among them.
+        tries: Number of settings of each method that has a knob, including the config's own.
 
     Raises:
-        ValueError: If fewer settings are known than are to be tried.
+        ValueError: If fewer settings are known.
     """
     knob = method.knob
     if knob is None or tries == 1:
@@ -67,7 +67,7 @@ def candidates(cfg: Config, method: Method, tries: int) -> list[Setting]:
 
 
 def _configured(cfg: Config, method: Method, knob: Knob) -> float:
-    """What a knob stands at, by the config or by the signature of the loss."""
+    """Value of a knob in the config, or its default in the loss."""
     assert method.loss is not None
     site = find_site(cfg.model)
     losses = site.head[site.key]
@@ -78,17 +78,17 @@ def _configured(cfg: Config, method: Method, knob: Knob) -> float:
 
 
 def choose(held_out: Mapping[Setting, Mapping[str, float]]) -> Setting:
-    """The setting with the best held-out figures.
+    """Choose the setting with the best held-out figures.
 
     Args:
-        held_out: For each setting, in the order of trying, its figures on the held-out split.
-            Figures of the test split are not taken.
+        held_out: Figures on the held-out split (not the test split) for each setting, in the order
+            in which they were tried.
 
     Returns:
-        The one with the lowest :data:`CRITERION`; of equal ones the first that was tried.
+        The setting with the lowest :data:`CRITERION`, the first of equal ones.
 
     Raises:
-        ValueError: If there is none with a finite figure.
+        ValueError: If no setting has a finite figure.
     """
     finite = {
         setting: figures[CRITERION]

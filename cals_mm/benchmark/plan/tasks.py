@@ -1,4 +1,4 @@
-"""The tasks that methods are compared on, and the columns of their tables."""
+"""The tasks on which methods are compared, and the columns of their tables."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Column:
     """One figure of the table.
 
     Attributes:
-        key: Name of the metric in what ``tools/test.py --out`` writes.
+        key: Name of the metric in the file written by ``tools/test.py --out``.
         heading: Heading of the column.
-        better: ``'higher'``, ``'lower'``, or ``'zero'`` where the distance to 0 counts.
-        digits: Digits after the point.
+        better: ``'higher'``, ``'lower'``, or ``'zero'`` if values closer to 0 are better.
+        digits: Digits after the decimal point.
     """
 
     key: str
@@ -28,17 +28,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained and tested.
+    """Model and data to train and test.
 
     Attributes:
-        name: Name on the command line, and of the folder of its runs.
-        config: Config file of the reference, relative to the root of the project. What it is
-            trained with is changed by the table of methods.
-        title: What a reader is told the task is.
+        name: Name on the command line and of the folder of its runs.
+        config: Config file of the reference, relative to the root of the project. Methods are
+            applied to it with the table of methods.
+        title: Title in reports.
         main: Column of the task's own metric.
-        more: Further columns before those of calibration.
-        single_labels: One label a sample, so that single predictions can be kept.
-        needs_data: The data do not come with the project or a dependency.
+        more: Further columns before the calibration columns.
+        single_labels: Whether there is one label per sample, so that single predictions can be
+            kept.
+        needs_data: Whether the data come neither with the project nor with a dependency.
     """
 
     name: str

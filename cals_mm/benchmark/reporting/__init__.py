@@ -1,4 +1,4 @@
-"""What came out: figures with intervals, tables, the report, the files."""
+"""Results: figures with intervals, tables, the report and the files."""
 
 from .collect import collect
 from .report import report

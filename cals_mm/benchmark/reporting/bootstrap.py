@@ -1,7 +1,7 @@
-"""Intervals of the difference between two methods, by resampling.
+"""Bootstrap intervals of the difference between two methods.
 
-What is resampled are the trainings (the seeds, in pairs: both methods with the same seed) and,
-where single predictions were kept, the test samples too (the same ones for all methods).
+The trainings are resampled in pairs: both methods with the same seed. If single predictions were
+kept, the test samples are resampled too, the same ones for all methods.
 
 Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, Section 13.3 (percentile
 intervals) and Section 10.2 (estimate of bias).
@@ -23,17 +23,17 @@ from cals_mm.functional import CALIBRATION_VALUES, calibration_statistics, calib
 __all__ = ["DRAWS", "Interval", "chance_of_one_sign", "difference_interval", "resampled_values"]
 
 DRAWS = 1000
-"""Resampled test splits."""
+"""Number of resampled test splits."""
 _SEED_DRAWS = 10_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference and where it may lie.
+    """A difference and its interval.
 
     Attributes:
-        difference: Mean over the seeds of method minus reference.
-        low: Lower end; None where nothing could be resampled.
+        difference: Method minus reference, averaged over the seeds.
+        low: Lower end; None if nothing could be resampled.
         high: Upper end.
         over: What was resampled.
     """
@@ -49,7 +49,7 @@ class Interval:
         return self.low is not None and self.high is not None and self.low * self.high > 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Convert to plain types."""
         return {**asdict(self), "excludes_zero": self.excludes_zero}
 
 
@@ -59,18 +59,18 @@ def difference_interval(
     resampled: tuple[ArrayLike, ArrayLike] | None = None,
     level: float = 0.95,
 ) -> Interval:
-    """Percentile interval of the mean difference of one figure.
+    """Compute the percentile interval of the mean difference of one figure.
 
     Args:
-        method: Its figure for each seed, (S,).
-        reference: The reference's for the same seeds, (S,).
-        resampled: The same figures on resampled test splits, (D, S) each, row d of both on the
-            same samples. The interval is then moved to the measured difference: resampling adds
-            noise, and noise alone raises a calibration error.
-        level: Share of the draws that the interval holds.
+        method: Figures of the method for each seed, (S,).
+        reference: Figures of the reference for the same seeds, (S,).
+        resampled: The same figures on resampled test splits, (D, S) each, with the same samples in
+            row d of both. The interval is then shifted to the measured difference, since resampling
+            adds noise, and noise alone raises a calibration error.
+        level: Share of the draws in the interval.
 
     Returns:
-        The interval. One seed without resampled figures has no ends.
+        The interval; it has no ends for one seed without resampled figures.
 
     Raises:
         ValueError: If the shapes do not fit together.
@@ -102,15 +102,15 @@ def difference_interval(
 
 
 def chance_of_one_sign(num_seeds: int) -> float:
-    """Probability that all differences have one sign where there is no difference.
+    """Probability that all differences have the same sign if there is no true difference.
 
-    With few seeds an interval over seeds alone excludes 0 just then.
+    With few seeds, an interval over seeds alone excludes 0 in exactly this case.
     """
     return 2.0 ** (1 - num_seeds)
 
 
 def resampled_values(logits: Tensor, target: Tensor, draws: int = DRAWS) -> Tensor:
-    """Figures of one run on resampled test splits; draw d takes the same samples in every run.
+    """Figures of a run on resampled test splits; draw d has the same samples in all runs.
 
     Args:
         logits: (N, K).

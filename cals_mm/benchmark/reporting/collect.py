@@ -1,4 +1,4 @@
-"""Collect what the runs of a campaign have found."""
+"""Collect the results of a campaign's runs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _STACK = ("onedl-mmengine", "onedl-mmsegmentation", "onedl-mmpretrain", "mmengin
 
 
 def collect(campaign: Campaign) -> Results:
-    """Figures, choices and commands of all that was done, in the order of the methods.
+    """Collect figures, choices and commands of all finished runs, in the order of the methods.
 
     Args:
-        campaign: After its :meth:`~Campaign.run`.
+        campaign: A campaign after its :meth:`~Campaign.run`.
     """
     return Results(
         task=campaign.task,
@@ -41,7 +41,7 @@ def collect(campaign: Campaign) -> Results:
 
 
 def versions() -> dict[str, str]:
-    """Versions that figures may depend on."""
+    """Versions of packages that may affect the figures."""
     found = {"cals_mm": __version__, "torch": torch.__version__, "numpy": numpy.__version__}
     for name in _STACK:
         try:

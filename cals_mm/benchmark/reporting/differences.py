@@ -1,4 +1,4 @@
-"""Differences of every method to the reference, with intervals."""
+"""Differences between each method and the reference, with intervals."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["differences"]
 
 
 def differences(campaign: Campaign, method: str) -> dict[str, Interval]:
-    """The difference of a method to the reference in every column.
+    """Compute the difference between a method and the reference in every column.
 
-    Over the seeds that both have been tested with; none for the reference itself, and none where
-    there is no such seed. Where 0 is the best value, the distances to 0 are compared.
+    It covers the seeds that both were tested with, and is empty if there are none or for the
+    reference itself. In columns where 0 is the best value, the distances to 0 are compared.
 
     Returns:
-        The difference and its interval by the key of the column.
+        The difference with its interval, by the key of the column.
     """
     mine, theirs = campaign.tested[method], campaign.tested.get(REFERENCE, {})
     seeds = sorted(set(mine) & set(theirs))
@@ -56,7 +56,7 @@ def _aimed(column: Column, figures: Any) -> np.ndarray:
 
 
 def _resampled(campaign: Campaign, method: str, seeds: Sequence[int]) -> Tensor | None:
-    """(draws, seeds, values) of a method; None where single predictions were not kept."""
+    """Figures (draws, seeds, values) of a method; None if single predictions were not kept."""
     setting = campaign.choices[method].setting
     runs = [campaign.a_run(method, setting, seed) for seed in seeds]
     files = [run.test_folder(campaign.kind) / "predictions.pt" for run in runs]
@@ -66,7 +66,7 @@ def _resampled(campaign: Campaign, method: str, seeds: Sequence[int]) -> Tensor 
 
 
 def _cached(file: Path) -> Tensor:
-    """Resampled figures of one run, computed once for its predictions."""
+    """Resampled figures of one run, computed once and cached in a file."""
     cache = file.with_name("resampled.pt")
     if cache.is_file() and cache.stat().st_mtime_ns >= file.stat().st_mtime_ns:
         kept: Tensor = torch.load(cache)

@@ -1,4 +1,4 @@
-"""A self-contained HTML page: style, tables, pictures inside; no script, nothing from outside."""
+"""A self-contained HTML page with embedded style and figures, without scripts."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class Cell(NamedTuple):
     """A cell of a table.
 
     Attributes:
-        text: What it says; ``± ...`` or ``[...]`` after a figure is set small.
+        text: Its text; ``± ...`` or ``[...]`` after a figure is set small.
         kind: ``'good'``, ``'bad'``, ``'text'`` (on the left) or nothing.
-        strong: In bold.
+        strong: Whether the text is bold.
     """
 
     text: str
@@ -70,9 +70,9 @@ class Cell(NamedTuple):
 
 
 def document(title: str, parts: Iterable[str]) -> str:
-    """The page."""
+    """Build the page."""
     body = "\n".join(parts)
-    # Without an icon of its own a browser asks for one.
+    # Without an icon the browser would request one.
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -82,7 +82,7 @@ def document(title: str, parts: Iterable[str]) -> str:
 
 
 def section(heading: str, *parts: str) -> str:
-    """A heading and what belongs to it; nothing where nothing belongs to it."""
+    """A heading with its content; empty if there is no content."""
     inner = "\n".join(part for part in parts if part)
     return f"<section>\n<h2>{escape(heading)}</h2>\n{inner}\n</section>" if inner else ""
 
@@ -117,7 +117,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def pictures(items: Sequence[Picture], large: bool = False) -> str:
-    """Pictures side by side as far as there is room, or one below the other in full width."""
+    """Figures side by side if there is room, or one below the other in full width."""
     if not items:
         return ""
     kind = "pictures large" if large else "pictures"
@@ -125,7 +125,7 @@ def pictures(items: Sequence[Picture], large: bool = False) -> str:
 
 
 def picture(item: Picture) -> str:
-    """A picture inside the page."""
+    """A figure embedded in the page."""
     data = base64.b64encode(item.data).decode("ascii")
     return (
         f'<figure><img alt="{escape(item.text)}" src="data:image/png;base64,{data}">'
@@ -134,13 +134,13 @@ def picture(item: Picture) -> str:
 
 
 def code(summary: str, lines: Sequence[str]) -> str:
-    """Commands that are shown when one asks for them."""
+    """Commands in a section that can be unfolded."""
     body = escape("\n".join(lines))
     return f"<details><summary>{escape(summary)}</summary><pre>{body}</pre></details>"
 
 
 def _cell(cell: Cell) -> str:
-    # The spread stands below, so that twelve columns fit a screen.
+    # The spread is placed below, so that twelve columns fit on a screen.
     shown = re.sub(r"^(.*?) (± [^ ]+|\[.*\])( .*)?$", r"\1\3<small>\2</small>", escape(cell.text))
     if cell.strong:
         shown = f"<strong>{shown}</strong>"

@@ -1,4 +1,4 @@
-"""The pictures of a report, drawn from what the runs have left."""
+"""The figures of a report, drawn from the files of the runs."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _MOST_BARS = 4
 
 
 class Picture(NamedTuple):
-    """A PNG file's bytes and what it shows, in words."""
+    """The bytes of a PNG file, and a caption."""
 
     data: bytes
     text: str
 
 
 def pooled(campaign: Campaign) -> dict[str, CalibrationStatistics]:
-    """For each method the sums over the test samples of all its seeds."""
+    """Sums over the test samples of all seeds, for each method."""
     result = {}
     for method in campaign.tested:
         parts = []
@@ -66,7 +66,7 @@ def reliability_pictures(statistics: Mapping[str, CalibrationStatistics]) -> lis
 def class_pictures(
     campaign: Campaign, statistics: Mapping[str, CalibrationStatistics]
 ) -> list[Picture]:
-    """Bars of each class for the reference, CALS and those with the lowest ECE."""
+    """Errors of each class, for the reference, CALS and the methods with the lowest ECE."""
     if not statistics:
         return []
     ranked = sorted(
@@ -80,7 +80,7 @@ def class_pictures(
 
 
 def interval_picture(results: Results) -> list[Picture]:
-    """Differences to the reference in the task's figure, ECE and NLL."""
+    """Differences to the reference in the task's main figure, ECE and NLL."""
     keys = (results.task.main.key, "calibration/ECE", "calibration/NLL")
     columns = [column for column in results.columns if column.key in keys]
     panels: dict[str, dict[str, Difference]] = {}
@@ -97,7 +97,7 @@ def interval_picture(results: Results) -> list[Picture]:
 
 
 def curve_pictures(campaign: Campaign) -> list[Picture]:
-    """What losses with state drew at the end of the training with the first seed."""
+    """Curves drawn by losses with state at the end of the training with the first seed."""
     result = []
     for method, figures in campaign.tested.items():
         run = campaign.a_run(method, campaign.choices[method].setting, min(figures))
@@ -119,11 +119,11 @@ def _last_curves(run: Run) -> Path | None:
 def _class_names(
     campaign: Campaign, method: str, statistics: CalibrationStatistics
 ) -> list[str] | None:
-    """Names of the classes, which MMEngine writes into checkpoints; None if they do not fit."""
+    """Class names, which MMEngine writes into checkpoints; None if they do not fit."""
     seed = min(campaign.tested[method])
     run = campaign.a_run(method, campaign.choices[method].setting, seed)
     _, file = run.checkpoint(campaign.kind)
-    # The project's own checkpoint; MMEngine's message hub in it is no plain tensor.
+    # A checkpoint of our own; it contains MMEngine's message hub besides tensors.
     meta = torch.load(file, map_location="cpu", weights_only=False).get("meta", {})
     names = [str(name) for name in (meta.get("dataset_meta") or {}).get("classes", ())]
     return names if len(names) == statistics.num_classes else None

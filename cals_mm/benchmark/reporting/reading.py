@@ -1,4 +1,4 @@
-"""Figures as text, and what a reader has to know to read them."""
+"""Figures as text, and explanations for the reader."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ GLOSSARY = {
     for value in CALIBRATION_VALUES.values()
     if value.compared
 }
-"""What the columns mean."""
+"""Meaning of the columns."""
 
 
 def subject(results: Results) -> str:
-    """What the figures are of."""
+    """Describe what the figures refer to."""
     seeds = results.seeds
     best = results.checkpoint == "best"
     which = "that was best on the held-out data" if best else "of the last epoch"
@@ -58,13 +58,13 @@ def cell(row: Row, column: Column) -> str:
 
 
 def signed(value: float, column: Column) -> str:
-    """A figure with the digits of its column; with its sign where the sign says something."""
+    """Format a figure with the digits of its column, and with its sign if that is meaningful."""
     sign = "+" if column.better == "zero" else ""
     return f"{value:{sign}.{column.digits}f}".replace("-", "−")
 
 
 def mark(row: Row, column: Column) -> str:
-    """Whether a figure is better or worse than the reference's, its interval excluding 0."""
+    """Mark a figure that is better or worse than the reference's, if the interval excludes 0."""
     found = row.differences.get(column.key)
     if not found or not found.excludes_zero:
         return ""
@@ -79,7 +79,7 @@ def is_best(results: Results, row: Row, column: Column) -> bool:
 
 
 def merit(row: Row, column: Column) -> float:
-    """How good a figure is: the higher, the better; of a missing one minus infinity."""
+    """Score of a figure, where higher is better; minus infinity if it is missing."""
     mean = row.mean[column.key]
     if mean is None:
         return -math.inf
@@ -87,7 +87,7 @@ def merit(row: Row, column: Column) -> float:
 
 
 def difference(row: Row, column: Column) -> str:
-    """The difference to the reference with its interval."""
+    """Format the difference to the reference with its interval."""
     found = row.differences.get(column.key)
     if not found:
         return "–"
@@ -99,7 +99,7 @@ def difference(row: Row, column: Column) -> str:
 
 
 def reading(results: Results) -> list[str]:
-    """How the table is to be read, and what it cannot say."""
+    """Explain how to read the table, and its limits."""
     found = [item for row in results.rows for item in row.differences.values()]
     if not found:
         return [f"No comparison: {REFERENCE} has not been tested with the same seeds."]
@@ -152,8 +152,8 @@ class Tried(NamedTuple):
     Attributes:
         method: Name of the method.
         setting: Name of the setting.
-        chosen: It was chosen among several.
-        figures: Held-out figure of the task, ECE and NLL.
+        chosen: Whether it was chosen among several.
+        figures: Held-out values of the task's main figure, ECE and NLL.
     """
 
     method: str
@@ -163,7 +163,7 @@ class Tried(NamedTuple):
 
 
 def tried_settings(results: Results) -> Iterator[Tried]:
-    """All settings that were tried, in the order of the methods and of trying."""
+    """All settings tried, in the order of the methods and of trying."""
     for method, choice in results.choices.items():
         for setting, figures in choice.held_out.items():
             chosen = len(choice.held_out) > 1 and setting == choice.setting

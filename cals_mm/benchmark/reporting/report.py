@@ -1,4 +1,4 @@
-"""The report: results, how to read them, pictures, choices and commands on one page."""
+"""The report: results, explanations, figures, choices and commands on one page."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def report(campaign: Campaign, results: Results) -> str:
     """The page as HTML.
 
     Args:
-        campaign: After its run; pictures are drawn from its folders.
-        results: What :func:`~cals_mm.benchmark.collect` made of it.
+        campaign: A campaign after its run; figures are drawn from its folders.
+        results: Its results from :func:`~cals_mm.benchmark.collect`.
     """
     ordered = replace(results, rows=sorted(results.rows, key=_error))
     order = [row.method for row in ordered.rows]
@@ -100,7 +100,7 @@ def _lead(results: Results) -> str:
 
 
 def _short(results: Results) -> list[str]:
-    """The best of the main columns, and whether that is more than noise."""
+    """The best methods in the main columns, and whether that is more than noise."""
     lines = []
     keys = ("calibration/ECE", "calibration/NLL", results.task.main.key)
     columns = {column.key: column for column in results.columns}

@@ -1,4 +1,4 @@
-"""All figures of a campaign, which tables, report and files are made of."""
+"""All figures of a campaign, from which tables, report and files are made."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Row:
     """A method that has been tested.
 
     Attributes:
-        method: Its name.
+        method: Name of the method.
         setting: Name of the chosen setting.
         figures: Figures on the test split by seed.
-        mean: Mean over the seeds by key of the column; None where a figure is missing.
-        std: Standard deviation over the seeds; None for one seed, or where a figure is missing.
-        differences: Difference to the reference by key of the column, where there is one.
-        commands: How the first seed was trained and tested.
+        mean: Mean over the seeds, by key of the column; None if a figure is missing.
+        std: Standard deviation over the seeds; None for one seed, or if a figure is missing.
+        differences: Difference to the reference, by key of the column.
+        commands: Commands that trained and tested the first seed.
     """
 
     method: str
@@ -39,11 +39,11 @@ class Row:
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds that it was tested with."""
+        """Seeds it was tested with."""
         return list(self.figures)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Convert to plain types for JSON."""
         return {
             **asdict(self),
             "seeds": self.seeds,
@@ -53,19 +53,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Results:
-    """What a campaign has found.
+    """Results of a campaign.
 
     Attributes:
         task: What was trained and tested.
-        checkpoint: Which was tested, ``'best'`` on the held-out data or ``'last'``.
-        seeds: All seeds; settings were tried with the first.
-        tries: Settings that were tried of every method that has a knob.
-        epochs: Length of the trainings, where it is not the config's.
-        amp: Mixed precision.
-        rows: One for each method with a tested run.
+        checkpoint: Tested checkpoint, ``'best'`` on the held-out data or ``'last'``.
+        seeds: All seeds; settings were chosen with the first.
+        tries: Number of settings tried of each method that has a knob.
+        epochs: Length of the trainings, if it differs from the config's.
+        amp: Whether the trainings used mixed precision.
+        rows: One row for each method with a tested run.
         choices: How the setting of each method was chosen.
-        failures: What is missing, and why.
-        versions: Versions that figures may depend on.
+        failures: Missing runs, with reasons.
+        versions: Versions of packages that may affect the figures.
     """
 
     task: Task
@@ -85,7 +85,7 @@ class Results:
         return self.task.columns
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Convert to plain types for JSON."""
         return {
             "task": self.task.name,
             "title": self.task.title,

@@ -1,4 +1,4 @@
-"""The figures as Markdown and as comma-separated values."""
+"""The figures in Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["figures_table", "markdown", "results_csv"]
 
 
 def markdown(results: Results) -> str:
-    """The table of results, how it is to be read, the choices and the commands."""
+    """The table of results, how to read it, the choices and the commands."""
     columns = results.columns
     lines = [
         f"# {results.task.title}",
@@ -52,7 +52,7 @@ def markdown(results: Results) -> str:
 
 
 def figures_table(results: Results) -> str:
-    """The figures alone: means over the seeds, without settings and comparison."""
+    """The figures alone: means over the seeds, without settings and comparisons."""
     lines = [_row(["", *(column.heading for column in results.columns)])]
     lines.append(_row(["---"] * (len(results.columns) + 1)))
     for row in results.rows:
@@ -62,7 +62,7 @@ def figures_table(results: Results) -> str:
 
 
 def choice_table(results: Results) -> str:
-    """The held-out figures of every setting that was tried."""
+    """The held-out figures of all settings tried."""
     names = (results.task.main.heading, "ECE %", "NLL")
     lines = [
         f"By the lowest NLL on the held-out data with seed {results.seeds[0]}; the test split "
@@ -78,7 +78,7 @@ def choice_table(results: Results) -> str:
 
 
 def results_csv(results: Results) -> str:
-    """One line for each method; metrics under the names that ``tools/test.py`` gives them."""
+    """One line per method; metrics are named as by ``tools/test.py``."""
     keys = [column.key for column in results.columns]
     parts = ("mean", "std", "difference_low", "difference_high")
     text = io.StringIO()

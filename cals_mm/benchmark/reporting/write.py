@@ -1,4 +1,4 @@
-"""The files of results, each either the old one or the complete new one."""
+"""Write the files of results atomically."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["write_results"]
 def write_results(results: Results, html: str, folder: Path) -> list[Path]:
     """Write ``results.md``, ``.csv``, ``.json`` and ``.html``.
 
-    Those of the last epoch's checkpoints are named ``results-last``.
+    Results of the last epoch's checkpoints are named ``results-last``.
 
     Args:
-        results: As of :func:`~cals_mm.benchmark.collect`.
+        results: Results from :func:`~cals_mm.benchmark.collect`.
         html: The report.
         folder: Folder to write to.
 
