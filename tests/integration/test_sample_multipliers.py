@@ -185,7 +185,7 @@ def test_what_fills_up_the_last_round_is_not_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second of two processes has 7 of 15 samples, and what comes then are repetitions."""
-    monkeypatch.setattr("cals_mm.hooks.sample_multiplier_hook.get_dist_info", lambda: (1, 2))
+    monkeypatch.setattr("cals_mm.frameworks.sampling.get_dist_info", lambda: (1, 2))
     cfg = still(tiny(tmp_path, 1, SIZE - 1, train_dataloader__dataset__indices=list(range(15))))
     moved = (state_of(train(cfg)).multipliers > 1e-6).any(1)
     assert int(moved.sum()) == 7
