@@ -20,19 +20,19 @@ HELD_OUT_FRACTION = 0.2
 class CamVid11(HeldOutDataset):
     """CamVid road scenes with 11 classes; images are ``.png`` or ``.jpg``.
 
-    CamVid consists of video frames one second apart. The val split is the central fifth of
-    each of the sequences (``0001TP``, ``0006R0``, ``0016E5``, the part of a name before the
-    underscore): whole stretches, because neighbouring frames are nearly equal, and central ones,
-    because the official val is such a stretch too, between training frames of 0016E5.
+    CamVid consists of video frames one second apart. The val split is the central fifth of each
+    sequence (``0001TP``, ``0006R0``, ``0016E5``, the part of a name before the underscore). It is
+    contiguous because neighbouring frames are nearly equal, and central like the official val
+    split, which lies between training frames of 0016E5.
 
     Args:
-        split: ``'train'``, ``'val'``, ``'test'`` or None; the last two: all images of the folder.
-        max_images: Keep that many images at even distances; None keeps all.
-        img_suffix: Image suffix; None takes ``.png`` or ``.jpg``, whichever the folder has.
+        split: ``'train'`` or ``'val'``; with ``'test'`` or None, all images of the folder.
+        max_images: Number of images to keep, evenly spaced. None keeps all.
+        img_suffix: Image suffix. None means ``.png`` or ``.jpg``, whichever exists.
         **kwargs: Arguments of mmseg's ``BaseSegDataset``.
 
     Raises:
-        ValueError: The data are missing, or no image is left.
+        ValueError: If the data are missing, or no image is left.
     """
 
     METAINFO = {

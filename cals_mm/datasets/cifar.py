@@ -21,8 +21,8 @@ class CIFAR10Split(ThreeSplitDataset):
 
     ``data_root`` holds either the unpacked ``cifar-10-batches-py`` or one folder per class:
     ``train/<class>/*.png``, ``test/<class>/*.png``, optionally ``val/<class>/*.png``. A tenth of
-    each class of train is held out as val. With folders ``train`` and ``val`` only, ``val`` is
-    the test set, as in many published sets; with all three, val is val.
+    each class of train is held out as val. If there are only the folders ``train`` and ``val``,
+    ``val`` is the test set, as in many published sets.
 
     Images are RGB, from either form. Labels of folders follow the sorted names of the classes,
     which become ``metainfo['classes']``.
@@ -30,12 +30,11 @@ class CIFAR10Split(ThreeSplitDataset):
     Args:
         split: ``'train'``, ``'val'`` or ``'test'``.
         data_root: Folder of the data.
-        classes: Names of the classes, where there are others than CIFAR's, for another number
-            of class folders.
+        classes: Names of the classes, if the number of class folders differs from CIFAR's.
         **kwargs: Arguments of ``ThreeSplitDataset``.
 
     Raises:
-        ValueError: The data are missing, or have another number of classes.
+        ValueError: If the data are missing or have another number of classes.
     """
 
     METAINFO = {"classes": CIFAR10_CATEGORIES}
@@ -57,7 +56,7 @@ class CIFAR10Split(ThreeSplitDataset):
         raise self.missing(root / "train" if root.is_dir() else root)
 
     def prepare_data(self, idx: int) -> Any:
-        """Read the image where the data are files, then run the pipeline."""
+        """Read the image if the data are files, then run the pipeline."""
         info = self.get_data_info(idx)
         if "img" not in info:
             image = mmcv.imread(info["img_path"], flag="color", channel_order="bgr")

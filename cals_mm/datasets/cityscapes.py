@@ -23,12 +23,12 @@ class CityscapesCities(HeldOutDataset, CityscapesDataset):
     Args:
         cities: Load these cities only; None loads all.
         exclude_cities: Leave these cities out.
-        split: ``'train'``, ``'val'``, ``'test'`` or None; the last two: all images of the folder.
-        max_images: Keep that many images at even distances; None keeps all.
+        split: ``'train'`` or ``'val'``; with ``'test'`` or None, all images of the folder.
+        max_images: Number of images to keep, evenly spaced. None keeps all.
         **kwargs: Arguments of mmseg's ``CityscapesDataset``.
 
     Raises:
-        ValueError: A city is not in the image folder, no image is left, or the data are missing.
+        ValueError: If a city is not in the image folder, no image is left, or the data are missing.
 
     Example:
         >>> train = dict(

@@ -1,4 +1,4 @@
-"""What the Cityscapes folder looks like: classes, file names and cities."""
+"""Layout of Cityscapes: classes, file names and cities."""
 
 __all__ = [
     "CLASSES",
@@ -20,7 +20,7 @@ VOID = 255
 IMAGE_SUFFIX = "_leftImg8bit.png"
 LABEL_SUFFIX = "_gtFine_labelTrainIds.png"
 
-# The file that says of a folder that it holds the demo's synthetic scenes.
+# This file marks a folder with the demo's synthetic scenes.
 DEMO_MANIFEST = "demo_set.json"
 
 # Number of finely annotated images per city of the official train folder: 2975 in all.
@@ -32,7 +32,7 @@ TRAIN_IMAGES_PER_CITY = {
 }  # fmt: skip
 VAL_CITIES = ("frankfurt", "lindau", "munster")
 
-# The part of train on which the multipliers are learned. Whole cities, because two images of one
-# city may show the same street; these three are 300 of the 2975 images (10.1 %) and lie in
-# different parts of the country. The official val folder stays untouched: it is the test set.
+# Cities of train on which the multipliers are learned. Whole cities, because two images of a city
+# may show the same street. These three have 300 of the 2975 images (10.1 %) and lie in different
+# parts of the country. The official val folder is the test set.
 HELD_OUT_CITIES = ("bochum", "erfurt", "ulm")

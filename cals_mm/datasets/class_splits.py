@@ -1,6 +1,6 @@
-"""Which images of a classification set are held out, and which of them make a long tail.
+"""Choose held-out images and long tails of classification data sets.
 
-Pure functions of the labels and a seed, so every process and every run agree.
+All functions depend only on labels and a seed, so all processes and runs agree.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ def stratified_held_out(labels: Sequence[int], fraction: float, seed: int = 0) -
         seed: Seed of the permutation within each class.
 
     Returns:
-        Whether each image is held out, (N,) bool: of each class at least one image, if it has two
-        or more, and never all.
+        Whether each image is held out, (N,) bool. At least one image of each class with two or more
+        is held out, and never all of them.
 
     Raises:
-        ValueError: ``fraction`` is not in (0, 1).
+        ValueError: If ``fraction`` is not in (0, 1).
 
     Example:
         >>> stratified_held_out([0, 0, 0, 0, 1, 1], 0.5).sum()
@@ -36,7 +36,7 @@ def stratified_held_out(labels: Sequence[int], fraction: float, seed: int = 0) -
     for label in np.unique(array):
         members = np.flatnonzero(array == label)
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
-        # A generator for each class: another class more or less changes nothing for this one.
+        # A generator per class, so that other classes do not affect this one.
         order = np.random.default_rng([seed, int(label)]).permutation(len(members))
         held_out[members[order[:count]]] = True
     return held_out
@@ -54,7 +54,7 @@ def long_tail_counts(largest: int, num_classes: int, ratio: float) -> np.ndarray
         Images per class, (K,) int64, descending, at least 1.
 
     Raises:
-        ValueError: ``ratio`` is less than 1.
+        ValueError: If ``ratio`` is less than 1.
 
     Reference:
         Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019.
@@ -69,7 +69,7 @@ def long_tail_counts(largest: int, num_classes: int, ratio: float) -> np.ndarray
             "those of the rarest, at least 1"
         )
     exponent = np.arange(num_classes) / max(num_classes - 1, 1)
-    # The tiny summand keeps 100 / 25 from becoming 3.
+    # The small summand keeps 100 / 25 from becoming 3.
     return np.maximum((largest * float(ratio) ** -exponent + 1e-9).astype(np.int64), 1)
 
 
@@ -78,8 +78,8 @@ def long_tail_indices(
 ) -> np.ndarray:
     """Choose images so that their classes follow an exponential long tail.
 
-    Class 0 stays the largest, as is usual for CIFAR-LT. A larger ratio with the same seed keeps a
-    subset of what a smaller one keeps.
+    Class 0 remains the largest, as usual for CIFAR-LT. With the same seed, a larger ratio keeps a
+    subset of the images that a smaller one keeps.
 
     Args:
         labels: Labels of all images.

@@ -1,4 +1,4 @@
-"""The demo's data set, which makes itself on first use."""
+"""The demo's data set, which is generated on first use."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ __all__ = ["DemoCityscapes"]
 
 @DATASETS.register_module()
 class DemoCityscapes(CityscapesCities):
-    """Synthetic street scenes in the Cityscapes layout, made under ``data_root`` if missing.
+    """Synthetic street scenes in the Cityscapes layout, generated in ``data_root`` if missing.
 
     Args:
         data_root: Folder of the demo data.
-        demo: Options of ``DemoSpec``; the same for every split of one ``data_root``.
+        demo: Options of ``DemoSpec``; the same for all splits in one ``data_root``.
         **kwargs: Arguments of ``CityscapesCities``.
 
     Raises:
-        ValueError: The folder holds something else, or a set with other options.
+        ValueError: If the folder holds something else, or a set with other options.
     """
 
     DATA_NAME = "demo"

@@ -19,9 +19,9 @@ TEST_PER_CLASS = 60
 class DigitsLT(ThreeSplitDataset):
     """The 1,797 digits of scikit-learn, 8 x 8 pixels, with a long-tailed training split.
 
-    60 scans of each digit are the test split and 30 the val split, both balanced. The other 84 or
-    more of each digit are the training split, of which an exponential long tail is kept: 0 is the
-    most frequent digit, 9 the rarest.
+    Of each digit, 60 scans form the test split and 30 the val split, so both are balanced. The
+    training split is an exponential long tail of the other scans, of which there are at least 84
+    for each digit: 0 is the most frequent digit and 9 the rarest.
 
     Args:
         split: ``'train'``, ``'val'`` or ``'test'``.
@@ -30,8 +30,8 @@ class DigitsLT(ThreeSplitDataset):
         **kwargs: Arguments of mmpretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: ``ratio`` is less than 1.
-        ModuleNotFoundError: scikit-learn is not installed.
+        ValueError: If ``ratio`` is less than 1.
+        ModuleNotFoundError: If scikit-learn is not installed.
 
     Reference:
         Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
@@ -54,7 +54,7 @@ class DigitsLT(ThreeSplitDataset):
             bounds = (TEST_PER_CLASS, TEST_PER_CLASS + VAL_PER_CLASS)
             for part, chosen in zip(parts.values(), np.split(members, bounds), strict=True):
                 part.append(chosen)
-        # As many of each digit, so that the ratio says it all.
+        # Equally many of each digit, so that only the ratio determines the tail.
         smallest = min(len(chosen) for chosen in parts["train"])
         parts["train"] = [chosen[:smallest] for chosen in parts["train"]]
         indices = np.concatenate(parts[self.split])

@@ -1,4 +1,4 @@
-"""The splits train and val of one folder, as an argument of MMSegmentation data sets."""
+"""Base class of segmentation data sets that divide one folder into train and val."""
 
 import os
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ __all__ = ["HeldOutDataset"]
 
 
 class HeldOutDataset(BaseSegDataset):
-    """A segmentation data set of which one split is loaded.
+    """A segmentation data set with three splits.
 
-    Train and val share a folder: the images held out of it are val. Which they are is a rule of
-    the subclass and depends on the file names only. Test has a folder of its own.
+    Train and val share a folder; val consists of held-out images, chosen by the subclass from file
+    names alone. Test has its own folder.
 
     Args:
-        split: ``'train'`` for the weights, ``'val'`` for the multipliers; ``'test'`` or None: all
-            images of the folder.
-        max_images: Keep that many images of the split at even distances; None keeps all.
+        split: ``'train'`` for the weights, ``'val'`` for the multipliers; with ``'test'`` or None,
+            all images of the folder.
+        max_images: Number of images of the split to keep, evenly spaced. None keeps all.
         **kwargs: Arguments of ``BaseSegDataset``.
 
     Raises:
-        ValueError: ``split`` or ``max_images`` is not valid, the folders are missing, or no image
+        ValueError: If ``split`` or ``max_images`` is invalid, the folders are missing, or no image
             is left.
     """
 
@@ -94,7 +94,7 @@ class HeldOutDataset(BaseSegDataset):
             raise self._missing(self.ann_file)
 
     def _check_files(self, entry: dict[str, Any]) -> None:
-        """Look for one image and its label map, so that a run fails now and not in a worker."""
+        """Check that an image and its label map exist, to fail here and not in a worker."""
         for key in ("img_path", "seg_map_path"):
             if key in entry and not os.path.isfile(entry[key]):
                 raise self._missing(entry[key])

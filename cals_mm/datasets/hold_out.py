@@ -1,7 +1,7 @@
-"""Which samples of a training set are held out, by their names alone.
+"""Choose held-out samples of a training set by their names.
 
-Hashes of the names decide, not a random number generator: every process, every run and every
-machine agree.
+The choice uses hashes of the names instead of random numbers, so all processes, runs and machines
+agree.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from collections.abc import Mapping, Sequence
 __all__ = ["choose_held_out", "group_samples"]
 
 _ENOUGH_FOLDERS = 10
-"""Parent folders from which on a folder is held out as a whole, unless said otherwise."""
+"""With at least this many parent folders, whole folders are held out by default."""
 
 
 def group_samples(
     names: Sequence[str], by: str | None = None, labelled: bool = False
 ) -> dict[str, str]:
-    """Group of each sample; a group stays whole, for its samples are alike.
+    """Group similar samples; a group is held out as a whole or not at all.
 
     Args:
         names: Names of the samples, with slashes: paths relative to a common folder.
-        by: 'dir': the parent folder. Any other text is a regular expression that is searched for
-            in the name; its first group, or the whole match, names the group. None: the parent
-            folder where there are at least ten of them and samples have no label (folders are
-            often the classes of a classifier), else each sample on its own.
+        by: 'dir' groups by parent folder. Any other text is a regular expression that is searched
+            for in the name; its first group, or the whole match, is the name of the group. None
+            groups by parent folder if there are at least ten of them and samples have no label
+            (folders often are the classes of a classifier); otherwise each sample is its own group.
         labelled: Whether each sample has one label.
 
     Returns:
         Name -> group.
 
     Raises:
-        ValueError: For a regular expression that is none, or that does not match a name.
+        ValueError: If the regular expression is invalid or does not match a name.
 
     Example:
         >>> group_samples(["bonn_1.png", "ulm_1.png"], by="^[a-z]+")
@@ -72,22 +72,22 @@ def choose_held_out(
     seed: int = 0,
     labels: Mapping[str, int] | None = None,
 ) -> frozenset[str]:
-    """Names of the samples that are held out.
+    """Choose the samples to hold out.
 
     Args:
         groups: Name -> group of all samples, from :func:`group_samples`.
         fraction: Share of the samples to hold out, in (0, 1); whole groups come close to it.
-        seed: Another seed, another choice.
-        labels: Name -> label of classifiers: the share is held out of every class, of which a
-            group belongs to the most frequent of its samples. A class of one group stays in
-            training.
+        seed: Seed of the choice.
+        labels: Name -> label, for classifiers. The same share of every class is held out; a group
+            belongs to the most frequent class of its samples. Classes with a single group are not
+            held out.
 
     Returns:
         The names held out.
 
     Raises:
-        ValueError: For a fraction outside (0, 1); where nothing could be held out or nothing
-            would be left; where only one class would be held out.
+        ValueError: If the fraction is outside (0, 1), nothing could be held out or nothing would be
+            left, or only one class would be held out.
 
     Example:
         >>> names = [f"{city}/{k}.png" for city in "abcde" for k in range(4)]
@@ -125,7 +125,7 @@ def choose_held_out(
 
 
 def _choose_groups(sizes: Mapping[str, int], fraction: float, seed: int) -> list[str]:
-    """Groups whose samples come closest to the share, in the order of their hashes; never all."""
+    """Groups, in the order of their hashes, whose size comes closest to the share; never all."""
     wanted, taken, chosen = fraction * sum(sizes.values()), 0, []
     order = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest())
     for group in order:

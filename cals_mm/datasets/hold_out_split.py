@@ -1,4 +1,4 @@
-"""A part of any training data set: what is held out of it, or the rest."""
+"""The held-out part of any training data set, or the rest."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ __all__ = ["HoldOutSplit"]
 class HoldOutSplit:
     """Train on one part of a training data set, validate on the other.
 
-    Both parts are made of the same data set, once with the training and once with the validation
-    pipeline. No file is in both, groups of files stay whole, and the choice depends on the names
-    of the files alone, so that all processes, resumed runs and other machines make the same.
+    Both parts use the same data set, with the training or the validation pipeline. No file is in
+    both, groups of files are never divided, and the choice depends only on file names, so it is the
+    same for all processes, resumed runs and machines.
 
     Args:
         dataset: Config of a data set of mmseg, mmpretrain or :mod:`cals_mm.text`, or of a
             ``ConcatDataset``, ``RepeatDataset`` or ``ClassBalancedDataset`` of some.
-        split: 'train', all but what is held out; or 'val', each held-out file once.
+        split: 'train' for everything that is not held out, or 'val' for each held-out file once.
         fraction: Share of the files to hold out, in (0, 1).
-        by: What makes a group: 'dir', a regular expression, or None, see
+        by: How files are grouped: 'dir', a regular expression, or None, see
             :func:`~cals_mm.datasets.hold_out.group_samples`.
-        seed: Another seed, another choice.
-        lazy_init: Put off reading the data set until it is needed.
+        seed: Seed of the choice.
+        lazy_init: Defer reading the data set until it is needed.
 
     Raises:
-        ValueError: For a bad argument, a training set that is too small, or samples without a
+        ValueError: For an invalid argument, a training set that is too small, or samples without a
             file.
 
     Example:
@@ -70,7 +70,7 @@ class HoldOutSplit:
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """That of the data set."""
+        """The ``metainfo`` of the data set."""
         metainfo: dict[str, Any] = self.dataset.metainfo
         return metainfo
 
@@ -113,14 +113,14 @@ class HoldOutSplit:
 
     @property
     def indices(self) -> np.ndarray:
-        """Kept indices of the data set, ascending int64."""
+        """Indices kept of the data set, ascending int64."""
         self.full_init()
         assert self._indices is not None
         return self._indices
 
     @property
     def lengths(self) -> np.ndarray:
-        """Words of each text, (N,), where the data set has texts."""
+        """Number of words in each kept text, (N,), if the data set holds texts."""
         lengths: np.ndarray = np.asarray(self.dataset.lengths)[self.indices]
         return lengths
 
@@ -130,7 +130,7 @@ class HoldOutSplit:
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Its labels."""
+        """Labels of a kept sample."""
         labels: list[int] = self.dataset.get_cat_ids(int(self.indices[idx]))
         return labels
 
@@ -146,7 +146,7 @@ class HoldOutSplit:
 
 
 def _samples(dataset: Any) -> Iterator[tuple[str, int | None]]:
-    """File and label of each sample of a data set, wrapped or not; None: not one label."""
+    """Yield file and label of each sample of a data set; None unless it has a single label."""
     if hasattr(dataset, "datasets"):
         for part in dataset.datasets:
             yield from _samples(part)
@@ -163,7 +163,7 @@ def _samples(dataset: Any) -> Iterator[tuple[str, int | None]]:
 
 
 def _file(info: Mapping[str, Any], dataset: Any) -> str:
-    """Path of a sample, or a hash of its pixels where it comes out of a larger file."""
+    """Path of a sample, or a hash of its pixels if a file holds many samples."""
     path = info.get("img_path") or info.get("text_path")
     if path is not None:
         name: str = os.path.realpath(path)
@@ -177,7 +177,7 @@ def _file(info: Mapping[str, Any], dataset: Any) -> str:
 
 
 def _relative(files: tuple[str, ...]) -> list[str]:
-    """Paths relative to the folder that they share, so that where the data lie does not count."""
+    """Paths relative to their common folder, so that the location of the data does not matter."""
     folders = {os.path.dirname(file) for file in files}
     root = os.path.commonpath(folders) if all(map(os.path.isabs, folders)) else ""
     return [os.path.relpath(file, root).replace(os.sep, "/") if root else file for file in files]

@@ -19,10 +19,10 @@ INDEX_FILE = "val_ind.txt"
 
 
 class _IndexedSplit(ThreeSplitDataset):
-    """Held-out images by the authors' index file, where the user has it."""
+    """Base class of data sets that use the authors' index file of held-out images if it exists."""
 
     def held_out(self, samples: Sequence[dict[str, Any]]) -> np.ndarray:
-        """Tell whether each sample is held out as val, (N,) bool."""
+        """Return whether each sample is held out as val, (N,) bool."""
         file = Path(self.data_root) / INDEX_FILE
         if not file.is_file():
             return super().held_out(samples)
@@ -35,8 +35,9 @@ class ImageNetSplit(_IndexedSplit):
     """ImageNet with 10,000 of the official val images as val and the other 40,000 as test.
 
     Needs ``train/<wnid>/*.JPEG`` and ``val/<wnid>/*.JPEG``, or ``val/*.JPEG`` with the list
-    ``meta/val.txt`` of paths and labels. Ten images of each class are val, chosen by a seed; with
-    ``val_ind.txt`` under the data root, one index per line into the sorted list of images, those.
+    ``meta/val.txt`` of paths and labels. The val split has ten images of each class, chosen by a
+    seed, or those listed in ``val_ind.txt`` in the data root, with one index per line into the
+    sorted list of images.
 
     Args:
         split: ``'train'``, ``'val'`` or ``'test'``.
@@ -78,9 +79,9 @@ class ImageNetSplit(_IndexedSplit):
 class TinyImageNetSplit(_IndexedSplit):
     """Tiny-ImageNet with 10,000 of its training images as val and its official val as test.
 
-    Needs the unpacked ``tiny-imagenet-200.zip``. Fifty images of each class are val, chosen by a
-    seed; with ``val_ind.txt`` under the data root, one index per line into the sorted list of
-    training images, those.
+    Needs the unpacked ``tiny-imagenet-200.zip``. The val split has fifty images of each class,
+    chosen by a seed, or those listed in ``val_ind.txt`` in the data root, with one index per line
+    into the sorted list of training images.
 
     Args:
         split: ``'train'``, ``'val'`` or ``'test'``.
@@ -132,19 +133,20 @@ class TinyImageNetSplit(_IndexedSplit):
 
 @DATASETS.register_module()
 class ImageNetLT(ThreeSplitDataset):
-    """ImageNet-LT by its lists ``ImageNet_LT_{train,val,test}.txt``: 115,846, 20,000 and 50,000.
+    """ImageNet-LT, read from its lists ``ImageNet_LT_{train,val,test}.txt``.
 
-    Its val split is a part of ImageNet's training images, and balanced, as is the test split.
+    They have 115,846, 20,000 and 50,000 images. The val split is part of ImageNet's training
+    images; val and test are balanced.
 
     Args:
         split: ``'train'``, ``'val'`` or ``'test'``.
         data_root: Folder of ImageNet, to which the paths in the lists are relative.
-        ann_file: The list, under ``data_root``; by default the usual name, under ``data_root`` or
-            its folder ``ImageNet_LT``.
+        ann_file: The list, relative to ``data_root``. By default it has the usual name, in
+            ``data_root`` or its folder ``ImageNet_LT``.
         **kwargs: Arguments of ``ThreeSplitDataset``.
 
     Raises:
-        ValueError: A list or the images are missing, or a line is no path and label.
+        ValueError: If a list or the images are missing, or a line is not a path and a label.
 
     Reference:
         Liu et al., Large-Scale Long-Tailed Recognition in an Open World, CVPR 2019.
@@ -184,7 +186,7 @@ def read_labelled_paths(file: Path, folder: Path) -> list[dict[str, Any]]:
         A dictionary with ``img_path`` and ``gt_label`` for each line.
 
     Raises:
-        ValueError: A line is something else.
+        ValueError: If a line has another form.
     """
     samples = []
     for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):

@@ -1,4 +1,4 @@
-"""A long tail cut out of any classification data set."""
+"""A long-tailed subset of any classification data set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,20 +15,20 @@ __all__ = ["LongTailDataset"]
 
 @DATASETS.register_module()
 class LongTailDataset:
-    """An exponential long tail of a data set's images.
+    """Keep an exponential long tail of a data set's images.
 
-    For the training split: wrap that one only, and val and test stay balanced. Class 0 keeps all
-    its images, class K - 1 one for each ``ratio`` of them.
+    Wrap only the training split, so that val and test stay balanced. Class 0 keeps all its images,
+    class K - 1 one for every ``ratio`` of them.
 
     Args:
-        dataset: Config of a data set of mmpretrain or of a wrapper (joined, repeated, ...), or the
-            data set; it needs ``metainfo['classes']`` and one ``gt_label`` for each image.
+        dataset: A data set of mmpretrain, or a wrapper of some (joined, repeated, ...), or its
+            config; it needs ``metainfo['classes']`` and one ``gt_label`` per image.
         ratio: Images of class 0 for each image of class K - 1, at least 1.
         seed: Seed of the choice within each class.
-        lazy_init: Put off reading the data set until it is needed.
+        lazy_init: Defer reading the data set until it is needed.
 
     Raises:
-        ValueError: ``ratio`` is less than 1, or the data set is in test mode.
+        ValueError: If ``ratio`` is less than 1, or the data set is in test mode.
 
     Example:
         >>> import numpy as np
@@ -61,7 +61,7 @@ class LongTailDataset:
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """That of the data set."""
+        """The ``metainfo`` of the wrapped data set."""
         metainfo: dict[str, Any] = self.dataset.metainfo
         return metainfo
 
@@ -76,7 +76,7 @@ class LongTailDataset:
 
     @property
     def indices(self) -> np.ndarray:
-        """Kept indices of the data set, ascending int64."""
+        """Indices kept of the data set, ascending int64."""
         self.full_init()
         assert self._indices is not None
         return self._indices
@@ -87,7 +87,7 @@ class LongTailDataset:
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Its label, in a list."""
+        """The label of a kept image, in a list."""
         self.full_init()
         return [int(self._labels[idx])]
 

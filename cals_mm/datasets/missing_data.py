@@ -1,4 +1,4 @@
-"""What to tell somebody whose data folder is not there."""
+"""Error messages for missing data."""
 
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def missing_data_error(
 
     Args:
         name: Name of the data set.
-        path: What was looked for.
+        path: The missing file or folder.
         root: Data root.
         kind: Expected layout and how to get it, e.g. ``CITYSCAPES``.
 

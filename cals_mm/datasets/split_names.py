@@ -1,4 +1,4 @@
-"""The three splits of every data set by name."""
+"""Names of the three splits of every data set."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal, get_args
 __all__ = ["SPLITS", "Split", "check_split"]
 
 Split = Literal["train", "val", "test"]
-"""The weights are learned on train, the multipliers on val; test is for the result."""
+"""Weights are learned on train, multipliers on val; test is for the results."""
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def check_split(split: str) -> None:
-    """Refuse what is no split.
+    """Check the name of a split.
 
     Raises:
         ValueError: If ``split`` is none of the three.

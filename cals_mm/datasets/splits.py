@@ -1,7 +1,7 @@
-"""Which images of a training set are held out to learn the multipliers on.
+"""Choose the images of a training set that are held out for the multipliers.
 
-The multipliers are learned on images that the weights never see and that are not the test set
-either. Each rule here is a pure function of the file names, so every process and every run agree.
+Multipliers are learned on images that are neither trained nor tested on. Each rule depends only on
+the file names, so all processes and runs agree.
 """
 
 from collections import defaultdict
@@ -14,18 +14,18 @@ __all__ = ["central_held_out", "evenly_spaced", "keep_split", "random_held_out"]
 
 
 def random_held_out(names: Sequence[str], count: int, seed: int = 0) -> frozenset[str]:
-    """Hold out single images at random; for sets whose images are independent.
+    """Hold out single images at random, for data sets of independent images.
 
     Args:
         names: Names of all images; their order does not matter.
-        count: How many to hold out.
+        count: Number of images to hold out.
         seed: Seed of the permutation of the sorted names.
 
     Returns:
         The names held out.
 
     Raises:
-        ValueError: ``count`` would leave one of the two parts empty.
+        ValueError: If ``count`` would leave one of the two parts empty.
 
     Example:
         >>> sorted(random_held_out(['a', 'b', 'c', 'd', 'e'], count=2))
@@ -44,22 +44,22 @@ def random_held_out(names: Sequence[str], count: int, seed: int = 0) -> frozense
 def central_held_out(
     names: Sequence[str], fraction: float, sequence_of: Callable[[str], str]
 ) -> frozenset[str]:
-    """Hold out the central frames of every video sequence; for consecutive frames.
+    """Hold out the central frames of every video sequence.
 
-    Neighbouring frames of a video are nearly the same picture, so random frames would leak. One
-    block of each sequence borders on the rest at two cuts only, and being central it shows
-    places between those trained on, not the beginning of a drive alone.
+    Neighbouring frames of a video are nearly equal, so random frames would leak. A block of each
+    sequence touches the rest at two places only, and a central one shows places between those
+    trained on, rather than only the beginning of a drive.
 
     Args:
-        names: Names of all frames; sorted names of a sequence are in temporal order.
+        names: Names of all frames; in sorted order, those of a sequence are in temporal order.
         fraction: Share of each sequence to hold out, fraction in (0, 1).
-        sequence_of: Gives the sequence of a name.
+        sequence_of: Returns the sequence of a name.
 
     Returns:
-        The names held out: of each sequence at least one, if it has two frames or more.
+        The names held out, at least one of each sequence with two or more frames.
 
     Raises:
-        ValueError: ``fraction`` is not in (0, 1).
+        ValueError: If ``fraction`` is not in (0, 1).
 
     Example:
         >>> names = ['a_1', 'a_2', 'a_3', 'a_4', 'b_1', 'b_2']
@@ -82,7 +82,7 @@ def central_held_out(
 def keep_split(
     names: Sequence[str], held_out: frozenset[str], split: Literal["train", "val"]
 ) -> list[str]:
-    """Keep the held-out images as val, or the others as train.
+    """Select the held-out images as val, or the others as train.
 
     Args:
         names: Names of all images.
@@ -96,11 +96,11 @@ def keep_split(
 
 
 def evenly_spaced(names: Sequence[str], count: int) -> list[str]:
-    """Keep ``count`` names at even distances, for experiments with few images.
+    """Select ``count`` evenly spaced names, for experiments with few images.
 
     Args:
-        names: Names, neighbours being similar (sorted).
-        count: How many to keep, at least 1; all of them if there are no more.
+        names: Names, sorted so that neighbours are similar.
+        count: Number of names to keep, at least 1; all if there are fewer.
 
     Returns:
         The names kept, in their order.

@@ -1,4 +1,4 @@
-"""What the classification data sets share: three splits by one argument, and class folders."""
+"""Base class of the classification data sets, with three splits, and class folders."""
 
 import os
 from collections.abc import Sequence
@@ -18,18 +18,17 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tif
 
 
 class ThreeSplitDataset(BaseDataset):
-    """A classification data set of which one of three splits is loaded.
+    """A classification data set with three splits.
 
     Args:
         split: ``'train'`` for the weights, ``'val'`` for the multipliers, ``'test'``.
         data_root: Folder of the data.
-        val_fraction: Share of each class that is held out as val, where the data set has no val
-            split of its own.
+        val_fraction: Share of each class to hold out as val, if the data set has no val split.
         split_seed: Seed of the choice of the held-out images.
         **kwargs: Arguments of mmpretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: ``split`` is none of the three, or the data are missing.
+        ValueError: If ``split`` is unknown, or the data are missing.
     """
 
     DATA_NAME: str
@@ -52,26 +51,26 @@ class ThreeSplitDataset(BaseDataset):
         super().__init__(data_root=os.path.expanduser(data_root), **kwargs)
 
     def held_out(self, samples: Sequence[dict[str, Any]]) -> np.ndarray:
-        """Tell whether each sample is held out as val, (N,) bool."""
+        """Return whether each sample is held out as val, (N,) bool."""
         labels = [sample["gt_label"] for sample in samples]
         return stratified_held_out(labels, self.val_fraction, self.split_seed)
 
     def select(self, samples: Sequence[dict[str, Any]], held_out: bool) -> list[dict[str, Any]]:
-        """Choose the held-out samples, or the others."""
+        """Select the held-out samples or the others."""
         chosen = self.held_out(samples) == held_out
         return [sample for sample, keep in zip(samples, chosen, strict=True) if keep]
 
     def missing(self, path: str | Path) -> ValueError:
-        """Make the error for a file or folder that is not there."""
+        """Create the error for a missing file or folder."""
         return missing_data_error(self.DATA_NAME, path, self.data_root or ".", self.DATA_HELP)
 
     def extra_repr(self) -> list[str]:
-        """Tell the split, for ``repr``."""
+        """Show the split in ``repr``."""
         return [f"Split: \t{self.split}", f"Root of dataset: \t{self.data_root}"]
 
 
 def class_folders(folder: str | Path) -> list[str]:
-    """Name the folders in ``folder``, sorted; hidden ones are left out."""
+    """Return the sorted names of the folders in ``folder``, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
 
@@ -80,7 +79,7 @@ def folder_samples(folder: str | Path, classes: Sequence[str]) -> list[dict[str,
     """List the images under one folder per class, in the order of their paths.
 
     Args:
-        folder: Folder of the class folders, which may have folders inside.
+        folder: Folder of the class folders, which may contain folders.
         classes: Names of the class folders; label k is the k-th of them.
 
     Returns:
@@ -99,10 +98,10 @@ def folder_samples(folder: str | Path, classes: Sequence[str]) -> list[dict[str,
 
 
 def read_index_file(path: str | Path, size: int) -> np.ndarray:
-    """Tell whether each sample is named in a file with one index per line, (size,) bool.
+    """Return whether each sample is listed in a file with one index per line, (size,) bool.
 
     Raises:
-        ValueError: A line is no index, or lies outside the data set.
+        ValueError: If a line is not an index of the data set.
     """
     held_out = np.zeros(size, dtype=bool)
     for number, line in enumerate(Path(path).read_text("utf-8").split(), 1):

@@ -25,13 +25,13 @@ class PascalVOC12Fold(HeldOutDataset):
 
     Args:
         ann_file: List of image names, e.g. ``'ImageSets/Segmentation/train.txt'``.
-        split: ``'train'``, ``'val'``, ``'test'`` or None; the last two: all images of the folder.
-        max_images: Keep that many images at even distances; None keeps all.
+        split: ``'train'`` or ``'val'``; with ``'test'`` or None, all images of the folder.
+        max_images: Number of images to keep, evenly spaced. None keeps all.
         split_seed: Seed of the permutation that chooses the held-out images.
         **kwargs: Arguments of mmseg's ``BaseSegDataset``.
 
     Raises:
-        ValueError: The data are missing, or no image is left.
+        ValueError: If the data are missing, or no image is left.
     """
 
     METAINFO = PascalVOCDataset.METAINFO
@@ -50,6 +50,6 @@ class PascalVOC12Fold(HeldOutDataset):
         super().__init__(ann_file=ann_file, split=split, max_images=max_images, **kwargs)
 
     def held_out_names(self, names: Sequence[str]) -> frozenset[str]:
-        """Choose a fifth of the images at random, always the same."""
+        """Choose a fifth of the images at random, always the same ones."""
         count = round(HELD_OUT_FRACTION * len(names))
         return random_held_out(names, count, self.split_seed)

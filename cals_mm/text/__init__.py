@@ -1,7 +1,7 @@
-"""Text classification: the same loss, multipliers and metrics outside vision.
+"""Text classification with the same losses, hooks and metrics.
 
-Needs torch, MMEngine and scikit-learn. A config names ``cals_mm.text`` in its ``custom_imports``
-to register what is here.
+It needs torch, MMEngine and scikit-learn. To register its components, a config lists
+``cals_mm.text`` in ``custom_imports``.
 """
 
 from .backbones import GlobalPoolingCNN, MeanPoolingMLP

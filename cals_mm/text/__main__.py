@@ -1,8 +1,8 @@
-"""Classes of a text with their probabilities.
+"""Classify texts, and print the probabilities.
 
     python -m cals_mm.text predict --checkpoint best.pth "The shuttle reached its orbit."
 
-The text is the body of a post: headers are not cut off. ``-`` reads it from standard input.
+The text is the body of a post, so headers are not removed. ``-`` reads it from standard input.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cals_mm import runs
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Arguments of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m cals_mm.text",
         description=__doc__,

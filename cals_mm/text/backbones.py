@@ -1,4 +1,4 @@
-"""Networks from word ids to the features of a text; padding changes nothing."""
+"""Networks from word ids to text features that do not depend on padding."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["GlobalPoolingCNN", "MeanPoolingMLP"]
 
 
 class _WordEmbedding(nn.Embedding):
-    """Vectors of the words.
+    """Word vectors.
 
     Args:
-        vocabulary_size: Largest number of words of the data set's vocabulary.
-        dim: Numbers of each vector.
-        frozen: Whether the vectors stay as they are, as those of GloVe do in the paper.
+        vocabulary_size: Largest size of the data set's vocabulary.
+        dim: Size of each vector.
+        frozen: Whether the vectors are not trained, like those of GloVe in the paper.
     """
 
     def __init__(self, vocabulary_size: int, dim: int, frozen: bool) -> None:
@@ -32,7 +32,7 @@ class _WordEmbedding(nn.Embedding):
         """Vectors (N, L, dim) of ids (N, L).
 
         Raises:
-            ValueError: An id has no vector. On a GPU, CUDA stops the process instead.
+            ValueError: If an id has no vector. On a GPU, CUDA aborts instead.
         """
         try:
             return super().forward(ids)
@@ -45,7 +45,7 @@ class _WordEmbedding(nn.Embedding):
 
 
 def _initialise(module: nn.Module) -> None:
-    """He's initialisation: PyTorch's own lets the signal shrink from layer to layer."""
+    """Apply He initialisation, as with PyTorch's default the signal shrinks with every layer."""
     for layer in module.modules():
         if isinstance(layer, (nn.Conv1d, nn.Linear)):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -55,17 +55,17 @@ def _initialise(module: nn.Module) -> None:
 
 @MODELS.register_module()
 class GlobalPoolingCNN(nn.Module):
-    """Three convolutions over the words, their largest values over the text, one layer.
+    """Three convolutions over the words, global max-pooling, and a fully connected layer.
 
     Convolutions of width 5, a max-pool of width 5 and stride 1 after the first two, a global
-    max-pool, a fully connected layer; ReLU after each. Positions beyond the end of a text are
-    zero at every stage, which is what lies beyond the end of the longest text, so padding does
-    not change the features. A text without words has the features of nothing but zeros.
+    max-pool, a fully connected layer; ReLU after each. Positions beyond the end of a text are zero
+    at every stage, like those beyond the longest text, so padding does not change the features. An
+    empty text has the features of an all-zero input.
 
     Args:
-        vocabulary_size: Largest number of words of the data set's vocabulary.
+        vocabulary_size: Largest size of the data set's vocabulary.
         embedding_dim: Numbers of a word's vector.
-        channels: Channels of all layers, and number of the features.
+        channels: Channels of all layers, and number of features.
         frozen_embeddings: Keep the word vectors as they are.
 
     Reference:
@@ -103,18 +103,18 @@ class GlobalPoolingCNN(nn.Module):
             hidden = F.relu(conv(hidden)) * mask
             if number < len(self.convs):
                 hidden = F.max_pool1d(hidden, self.KERNEL, 1, self.KERNEL // 2) * mask
-        # After a ReLU the zeros beyond the end are never above a value within.
+        # After a ReLU, the zeros beyond the end never exceed a value within the text.
         return F.relu(self.fc(hidden.amax(2)))
 
 
 @MODELS.register_module()
 class MeanPoolingMLP(nn.Module):
-    """The mean of the word vectors and two fully connected layers; many times faster.
+    """The mean of the word vectors and two fully connected layers; many times faster than the CNN.
 
     Args:
-        vocabulary_size: Largest number of words of the data set's vocabulary.
+        vocabulary_size: Largest size of the data set's vocabulary.
         embedding_dim: Numbers of a word's vector.
-        channels: Units of the layers, and number of the features.
+        channels: Units of the layers, and number of features.
         frozen_embeddings: Keep the word vectors as they are.
 
     Example:

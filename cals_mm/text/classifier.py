@@ -16,8 +16,8 @@ __all__ = ["TextClassifier", "TextClsHead", "TextDataSample"]
 class TextDataSample(BaseDataElement):
     """Prediction for one text.
 
-    Fields: ``logits`` (K,) floating and, where it is known, ``gt_label`` () int64;
-    ``sample_idx`` is the text's number in its data set.
+    Fields: ``logits`` (K,) floating and, if known, ``gt_label`` () int64; ``sample_idx`` is the
+        index of the text in its data set.
     """
 
 
@@ -28,7 +28,7 @@ class TextClsHead(nn.Module):
     Args:
         num_classes: K.
         in_channels: Number of features, C.
-        loss: Config of a loss ``(logits (N, K), labels (N,)) -> scalar``. None: torch's cross
+        loss: Config of a loss ``(logits (N, K), labels (N,)) -> scalar``. None means torch's cross
             entropy.
     """
 
@@ -55,13 +55,14 @@ class TextClsHead(nn.Module):
 
 @MODELS.register_module()
 class TextClassifier(BaseModel):
-    """A network over words and a head.
+    """A text network and a classification head.
 
     Args:
         backbone: Config of a network from word ids (N, L) to features (N, C).
         head: Config of a :class:`TextClsHead`.
-        data_preprocessor: Config of what moves a batch to the device; None is MMEngine's.
-        init_cfg: As of MMEngine's modules.
+        data_preprocessor: Config of the component that moves a batch to the device. None uses
+            MMEngine's.
+        init_cfg: As for MMEngine's modules.
 
     Example:
         >>> import torch
@@ -95,13 +96,13 @@ class TextClassifier(BaseModel):
 
         Args:
             inputs: Word ids (N, L) int, ``PADDING`` after the end of a text.
-            gt_label: Labels (N,) int64; needed for the loss.
-            sample_idx: Numbers of the texts, (N,) int64.
+            gt_label: Labels (N,) int64; required for the loss.
+            sample_idx: Indices of the texts, (N,) int64.
             mode: ``'tensor'``: logits (N, K). ``'loss'``: losses by name. ``'predict'``: a
                 :class:`TextDataSample` for each text.
 
         Raises:
-            ValueError: The mode is none of these, or the loss has no labels.
+            ValueError: If the mode is unknown, or labels are missing for the loss.
         """
         features = self.backbone(inputs)
         if mode == "tensor":

@@ -1,4 +1,4 @@
-"""Texts of different lengths as one batch."""
+"""Batches of texts of different lengths."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["pad_texts"]
 
 @FUNCTIONS.register_module()
 def pad_texts(samples: Sequence[EncodedSample]) -> dict[str, Tensor]:
-    """Batch of texts, filled up with ``PADDING`` to the longest of them.
+    """Make a batch of texts, filled with ``PADDING`` to the length of the longest.
 
-    A batch is three tensors and not a list of samples, whose making would take a small model's
-    time again.
+    A batch is three tensors instead of a list of samples, as creating those would take as long as a
+    small model.
 
     Args:
         samples: N texts.

@@ -1,4 +1,4 @@
-"""A data set of encoded texts of which one of three splits is loaded."""
+"""Base class of the text data sets, with three splits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EncodedSample(NamedTuple):
     Attributes:
         ids: Word ids, (L,) int32; L may be 0.
         label: Class.
-        number: Its number in the split.
+        number: Index in the split.
     """
 
     ids: np.ndarray
@@ -34,22 +34,22 @@ class EncodedSample(NamedTuple):
 
 
 class TextDataset(Dataset[EncodedSample]):
-    """Base of the text data sets: a subclass says where texts come from.
+    """Base class of the text data sets; a subclass provides the texts.
 
-    ``metainfo`` holds the classes and, once the texts are read, what a prediction needs: the
-    vocabulary, one word a line, and the number of words kept. MMEngine puts it into checkpoints.
+    ``metainfo`` holds the classes and, once the texts are read, what prediction needs: the
+    vocabulary, one word per line, and the number of words kept. MMEngine stores it in checkpoints.
 
     Args:
         split: ``'train'`` for the weights, ``'val'`` for the multipliers, ``'test'``.
         data_root: Folder of the data.
-        vocabulary_size: Largest number of words with an id, fitted on the training texts.
-        max_length: Words that are kept of each text, the first ones.
-        cache_dir: Folder for the encoded texts. None: ``cals_mm_encoded`` in the data root, or
-            ``work_dirs/encoded_texts`` where that cannot be written.
-        lazy_init: Put off reading until :meth:`full_init`.
+        vocabulary_size: Largest size of the vocabulary, which is fitted on the training texts.
+        max_length: Number of words to keep, from the beginning of each text.
+        cache_dir: Folder for the encoded texts. None means ``cals_mm_encoded`` in the data root, or
+            ``work_dirs/encoded_texts`` if that cannot be written.
+        lazy_init: Defer reading until :meth:`full_init`.
 
     Raises:
-        ValueError: An argument is not valid.
+        ValueError: For an invalid argument.
     """
 
     DATA_NAME: str
@@ -79,7 +79,7 @@ class TextDataset(Dataset[EncodedSample]):
             self.full_init()
 
     def content(self) -> Mapping[str, object]:
-        """Name whatever the texts depend on, a hash of their source among it."""
+        """Return everything the texts depend on, including a hash of their source."""
         raise NotImplementedError
 
     def read(self) -> Corpus:
@@ -87,7 +87,7 @@ class TextDataset(Dataset[EncodedSample]):
         raise NotImplementedError
 
     def full_init(self) -> None:
-        """Read and encode the texts, or take them from the cache; once."""
+        """Read and encode the texts, or load them from the cache, once."""
         if self._texts is not None:
             return
         corpus = _encoded_once(_Source(self))
@@ -109,12 +109,12 @@ class TextDataset(Dataset[EncodedSample]):
 
     @property
     def lengths(self) -> np.ndarray:
-        """Words of each text, (N,) int64."""
+        """Number of words in each text, (N,) int64."""
         return self.texts.lengths
 
     @property
     def num_empty(self) -> int:
-        """Texts of the split without a word. They are kept: the model knows the classes' shares."""
+        """Number of empty texts in the split, which are kept."""
         return int((self.lengths == 0).sum())
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class TextDataset(Dataset[EncodedSample]):
         return {"text_path": self._path(idx), "gt_label": int(self.texts.labels[idx])}
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Its label, in a list."""
+        """The label of a text, in a list."""
         return [int(self.texts.labels[idx])]
 
     def _path(self, idx: int) -> str:
@@ -138,7 +138,7 @@ class TextDataset(Dataset[EncodedSample]):
 
 
 class _Source:
-    """A data set as a key of the memory that the three splits of a run share."""
+    """Key of a data set in the cache that the three splits of a run share."""
 
     def __init__(self, dataset: TextDataset) -> None:
         self.dataset = dataset

@@ -25,9 +25,9 @@ __all__ = ["SUBJECTS", "StdlibDocstrings"]
 MIN_WORDS = 5
 """Docstrings with fewer words are left out."""
 SHARES = {"test": 0.25, "val": 0.15}
-"""Shares of all docstrings; the others are the train split."""
+"""Shares of all docstrings; the rest is the train split."""
 
-# By the chapters of Python's library reference.
+# Grouped like the chapters of Python's library reference.
 _MODULES = {
     "text": ("_markupbase string re difflib textwrap codecs encodings stringprep"
              " locale gettext pprint reprlib"),
@@ -53,26 +53,25 @@ _MODULES = {
                  " zipapp venv"),
 }  # fmt: skip
 SUBJECTS = {subject: tuple(modules.split()) for subject, modules in _MODULES.items()}
-"""Top-level modules and packages of each subject, which are the classes."""
+"""Top-level modules and packages of each subject; the subjects are the classes."""
 
 
 @DATASETS.register_module()
 class StdlibDocstrings(TextDataset):
-    """Which subject of the standard library a docstring is about.
+    """Docstrings of Python's standard library, to be classified by subject.
 
     The docstrings of modules, classes and functions are read from the source files of the running
-    interpreter, which come with every Python; nothing is imported or copied into the project. Equal
-    docstrings count once. The splits follow from a hash of the text, so they are the same wherever
-    the Python version is; another version has other docstrings. The texts are under the licence of
-    Python (PSF).
+    interpreter, and nothing is imported or copied into the project. Equal docstrings are used once.
+    The splits follow from a hash of the text, so they are the same for equal Python versions; other
+    versions have other docstrings. The texts are under Python's licence (PSF).
 
     Args:
         split: ``'train'``, ``'val'`` or ``'test'``.
         **kwargs: Arguments of :class:`TextDataset`; encoded texts are kept in
-            ``work_dirs/encoded_texts``, because an interpreter's folder is not a place to write to.
+            ``work_dirs/encoded_texts`` instead of the interpreter's folder.
 
     Raises:
-        ValueError: The interpreter has no source files.
+        ValueError: If the interpreter has no source files.
     """
 
     DATA_NAME = "docstrings of the standard library"
@@ -103,7 +102,7 @@ class StdlibDocstrings(TextDataset):
 
 
 def _files() -> Iterator[tuple[int, Path]]:
-    """Source files with the number of their subject, in the order of their names."""
+    """Yield source files with the index of their subject, in the order of their names."""
     root = Path(sysconfig.get_path("stdlib"))
     for label, modules in enumerate(SUBJECTS.values()):
         for module in sorted(modules):
@@ -123,13 +122,13 @@ def _hash_of_sources() -> str:
 
 
 def _docstrings() -> Iterator[tuple[int, str, str]]:
-    """Subject, name and text of each docstring of some words."""
+    """Yield subject, name and text of each docstring that is long enough."""
     root = Path(sysconfig.get_path("stdlib"))
     empty = True
     for label, file in _files():
         empty = False
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python about its own sources
+            warnings.simplefilter("ignore")  # about Python's own sources
             tree = ast.parse(file.read_bytes())
         for node in ast.walk(tree):
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):

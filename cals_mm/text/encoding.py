@@ -1,4 +1,4 @@
-"""Texts as numbers, encoded once and kept in a file."""
+"""Encode texts as word ids, once, and keep them in a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .vocabulary import Vocabulary
 __all__ = ["Corpus", "EncodedCorpus", "EncodedTexts", "cache_folder", "encode", "encoded"]
 
 _FORMAT = 1
-"""Part of the cache's key, to be raised when tokens, vocabulary or file format change."""
+"""Part of the cache key; increase it when tokens, vocabulary or file format change."""
 
 
 class Corpus(NamedTuple):
@@ -28,8 +28,8 @@ class Corpus(NamedTuple):
     Attributes:
         texts: N texts.
         labels: Class of each, (N,) int64.
-        names: A name of each, without line breaks; no two are equal.
-        splits: Split of each, train, val or test.
+        names: Unique name of each, without line breaks.
+        splits: Split of each: train, val or test.
     """
 
     texts: list[str]
@@ -40,11 +40,11 @@ class Corpus(NamedTuple):
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """The texts of one split, one after the other.
+    """The concatenated texts of one split.
 
     Attributes:
         ids: Word ids of all texts, (total,) int32.
-        offsets: Where each text begins, and the end, (N + 1,) int64.
+        offsets: Start of each text, and the end, (N + 1,) int64.
         labels: Class of each text, (N,) int64.
         names: Name of each text.
     """
@@ -62,7 +62,7 @@ class EncodedTexts:
 
 @dataclass(frozen=True)
 class EncodedCorpus:
-    """All splits, and the vocabulary that was fitted on ``train`` alone."""
+    """All splits, and the vocabulary, which is fitted on ``train`` only."""
 
     splits: dict[Split, EncodedTexts]
     vocabulary: Vocabulary
@@ -74,10 +74,10 @@ def encode(corpus: Corpus, vocabulary_size: int, max_length: int) -> EncodedCorp
     Args:
         corpus: The texts.
         vocabulary_size: Largest number of words.
-        max_length: Words that are kept of each text, the first ones.
+        max_length: Number of words to keep, from the beginning of each text.
 
     Raises:
-        ValueError: A split is empty.
+        ValueError: If a split is empty.
     """
     rows = {s: [i for i, split in enumerate(corpus.splits) if split == s] for s in SPLITS}
     for split, indices in rows.items():
@@ -103,14 +103,14 @@ def encoded(
     max_length: int,
     folder: Path,
 ) -> EncodedCorpus:
-    """The encoded texts, from the cache or made and put there.
+    """Return the encoded texts from the cache; encode and cache them if necessary.
 
     Args:
-        read: Reads the texts; called only where the cache lacks them.
-        content: What the texts depend on, such as a hash of the source and options; each value
-            has a file of its own.
+        read: Reads the texts; called only if they are not cached.
+        content: Everything the texts depend on, such as a hash of the source, and options; each
+            value has its own file.
         vocabulary_size: Largest number of words.
-        max_length: Words that are kept of each text.
+        max_length: Number of words to keep of each text.
         folder: Folder of the cache.
     """
     key = {
@@ -129,11 +129,11 @@ def encoded(
 
 
 def cache_folder(data_root: str | Path) -> Path:
-    """Where encoded texts are kept: beside the data, or in work_dirs where that is read-only."""
+    """Folder for encoded texts: in the data root, or in work_dirs if that is read-only."""
     elsewhere = Path("work_dirs", "encoded_texts")
     beside = Path(data_root) / "cals_mm_encoded"
     try:
-        # A folder that was made read-only stays so, even where root could write to it.
+        # Respect a read-only folder, even if root could write to it.
         if not beside.parent.stat().st_mode & 0o222:
             return elsewhere
         files.probe(beside)
@@ -168,7 +168,7 @@ def _load(file: Path) -> EncodedCorpus:
 
 
 def _as_bytes(strings: tuple[str, ...]) -> np.ndarray:
-    """One line each: an array of strings would take the longest one's room for all."""
+    """One line each, as an array of strings would use the size of the longest for all."""
     return np.frombuffer("\n".join(strings).encode(), dtype=np.uint8)
 
 

@@ -15,19 +15,19 @@ __all__ = ["read_glove"]
 
 
 def read_glove(path: str | Path, vocabulary: Vocabulary, dim: int) -> dict[int, np.ndarray]:
-    """Vectors of the vocabulary's words, read line by line: the file may be larger than memory.
+    """Read the vectors of the vocabulary's words line by line, as the file may exceed the memory.
 
     Args:
-        path: Text file, in each line a word and ``dim`` numbers, separated by spaces.
-        vocabulary: The words that are wanted.
-        dim: Numbers of each vector.
+        path: Text file with a word and ``dim`` numbers per line, separated by spaces.
+        vocabulary: The words to look for.
+        dim: Size of each vector.
 
     Returns:
-        For the id of each word found its vector, (dim,) float32.
+        The vector, (dim,) float32, for the id of each word found.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: A line is malformed (it is named by its number), or no word is found.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If a line is malformed, or no word is found.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -44,7 +44,7 @@ def read_glove(path: str | Path, vocabulary: Vocabulary, dim: int) -> dict[int, 
         for number, line in enumerate(stream, 1):
             bar.update(len(line))
             line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-            # Some words of the larger files hold spaces themselves.
+            # Some words in the larger files contain spaces.
             word, *numbers = line.rstrip(b"\r\n").rsplit(b" ", dim)
             if len(numbers) != dim or (number == 1 and b" " in word):
                 raise ValueError(

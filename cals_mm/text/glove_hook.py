@@ -17,18 +17,18 @@ __all__ = ["GloVeHook"]
 
 @HOOKS.register_module()
 class GloVeHook(Hook):
-    """Put GloVe's vectors into the model when training begins; other words get zeros.
+    """Load GloVe's vectors into the model at the start of training; other words get zeros.
 
     A resumed run has them in its checkpoint and does not read the file. Set
-    ``model.backbone.frozen_embeddings=True`` to keep them as they are, as the paper does;
-    ``--glove FILE`` of ``tools/train.py`` does both.
+    ``model.backbone.frozen_embeddings=True`` to keep them fixed, as in the paper; ``--glove FILE``
+    of ``tools/train.py`` does both.
 
     Args:
-        file: GloVe text file, for instance ``glove.6B.100d.txt``.
+        file: GloVe text file, e.g. ``glove.6B.100d.txt``.
 
     Raises:
-        FileNotFoundError: There is no such file, when training begins.
-        ValueError: It is malformed or does not fit the model.
+        FileNotFoundError: At the start of training, if the file does not exist.
+        ValueError: If the file is malformed or does not fit the model.
     """
 
     # Before any hook copies the weights.

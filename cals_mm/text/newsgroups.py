@@ -1,4 +1,4 @@
-"""20 Newsgroups, by the random protocol of the authors or by date."""
+"""20 Newsgroups, split at random as by the authors, or by date."""
 
 from __future__ import annotations
 
@@ -56,24 +56,23 @@ CLASSES = (
 class Newsgroups(TextDataset):
     """20 Newsgroups: posts of twenty discussion groups.
 
-    Scikit-learn's file of posts is read from the data root, and downloaded there where it is
-    missing.
+    Scikit-learn's file of posts is read from the data root, and downloaded to it if missing.
 
     Args:
         split: ``'train'`` for the weights, ``'val'`` for the multipliers, ``'test'``.
         data_root: Folder of ``20news-bydate_py3.pkz``.
-        protocol: ``'random'``, as the authors of CALS: a fifth of all posts, drawn at random, is
-            the test split. ``'bydate'``: the official one, whose test posts are later than the
-            others. In both, ``val_size`` of the other posts are the val split.
-        val_size: Posts of the val split.
+        protocol: With ``'random'``, as by the authors of CALS, the test split is a random fifth of
+            all posts. With ``'bydate'``, the official split, test posts are later than the others.
+            In both, ``val_size`` of the other posts form the val split.
+        val_size: Number of posts in the val split.
         split_seed: Seed of the random choices.
         remove: What to cut out of the posts: ``'headers'``, ``'footers'`` (signatures),
-            ``'quotes'`` (of other posts). With headers in, the group is easily told.
+            ``'quotes'`` (of other posts). Headers reveal the group.
         **kwargs: Arguments of :class:`TextDataset`.
 
     Raises:
-        ValueError: An argument is not valid, or the posts are missing and cannot be downloaded.
-        ModuleNotFoundError: scikit-learn is not installed.
+        ValueError: For an invalid argument, or if the posts are missing and cannot be downloaded.
+        ModuleNotFoundError: If scikit-learn is not installed.
     """
 
     DATA_NAME = "20 Newsgroups"
@@ -101,7 +100,7 @@ class Newsgroups(TextDataset):
         super().__init__(split, data_root, **kwargs)
 
     def content(self) -> dict[str, object]:
-        """Hash the file of posts, and name the options that change texts or splits."""
+        """Hash the file of posts, and return the options that change texts or splits."""
         file = Path(self.data_root) / CACHE_FILE
         if not file.is_file():
             self._download()
@@ -143,7 +142,7 @@ class Newsgroups(TextDataset):
                 n_retries=1,
             )
         except OSError as error:
-            # No network, a proxy that refuses, a folder that may not be written.
+            # No network, a refusing proxy, or a folder that cannot be written.
             file = Path(self.data_root) / CACHE_FILE
             raise missing_data_error(self.DATA_NAME, file, self.data_root, NEWSGROUPS) from error
 
@@ -168,14 +167,14 @@ def split_posts(
     Args:
         subsets: ``'train'`` or ``'test'``, the official split of each post.
         protocol: ``'random'`` or ``'bydate'``.
-        val_size: Posts of the val split.
+        val_size: Number of posts in the val split.
         split_seed: Seed of the random choices.
 
     Returns:
         ``'train'``, ``'val'`` or ``'test'`` for each post.
 
     Raises:
-        ValueError: ``val_size`` leaves val or train empty.
+        ValueError: If ``val_size`` leaves val or train empty.
     """
     order = np.random.default_rng(split_seed).permutation(len(subsets))
     if protocol == "random":

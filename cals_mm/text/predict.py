@@ -1,4 +1,4 @@
-"""Classes of texts by a trained checkpoint, which carries config, vocabulary and class names."""
+"""Classify texts with a checkpoint, which contains config, vocabulary and class names."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["TextPredictor"]
 
 @dataclass
 class TextPredictor:
-    """A model with what it takes to read texts.
+    """A model together with its vocabulary and class names.
 
     Attributes:
         model: The model.
         vocabulary: The words it knows.
-        max_length: Words that are read of each text.
+        max_length: Number of words to read of each text.
         classes: Names of the K classes.
 
     Example:
@@ -51,11 +51,11 @@ class TextPredictor:
         """Build the model of a checkpoint of ``tools/train.py`` and load its weights.
 
         Args:
-            path: The checkpoint; one from a source you trust, as it is unpickled.
+            path: The checkpoint, from a source you trust, as it is unpickled.
 
         Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: It is no checkpoint of a text classifier.
+            FileNotFoundError: If the file does not exist.
+            ValueError: If it is not the checkpoint of a text classifier.
         """
         check_checkpoint(path)
         checkpoint = CheckpointLoader.load_checkpoint(path, map_location="cpu", logger="silent")

@@ -1,4 +1,4 @@
-"""Batches of texts of like length, so that little time goes into padding."""
+"""Batch texts of similar length, so that little time is spent on padding."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ __all__ = ["LengthGroupedSampler"]
 
 @DATA_SAMPLERS.register_module()
 class LengthGroupedSampler(DefaultSampler):
-    """MMEngine's ``DefaultSampler`` with texts of like length side by side.
+    """MMEngine's ``DefaultSampler``, with texts of similar length next to each other.
 
-    The order is a function of seed and epoch alone, so a resumed run continues it. With
-    ``shuffle`` the shuffled texts are cut into pools of ``pool`` groups, each pool is sorted by
-    length and cut into groups, and the groups are shuffled: which texts share a batch is new in
-    every epoch. Without, all texts are sorted, the longest first.
+    The order depends only on seed and epoch, so a resumed run continues it. With ``shuffle``, the
+    shuffled texts are divided into pools of ``pool`` groups, each pool is sorted by length and
+    divided into groups, and the groups are shuffled, so batches change in every epoch. Without
+    ``shuffle``, all texts are sorted, the longest first.
 
-    As in ``DefaultSampler``, sample p of process r has the position p x processes + r, and only
-    the very last positions are filled with repetitions, which metrics and multipliers leave out.
+    As in ``DefaultSampler``, sample p of process r is at position p x processes + r, and only the
+    last positions are repetitions, which metrics and multipliers leave out.
 
     Args:
         dataset: A data set with ``lengths``.
-        group: Texts of a group; that of the batch over all processes is best.
-        pool: Groups of a pool.
+        group: Texts per group; the batch size over all processes is best.
+        pool: Groups per pool.
         **kwargs: ``shuffle``, ``seed`` and ``round_up`` of ``DefaultSampler``.
 
     Raises:
-        ValueError: ``group`` or ``pool`` is not positive.
-        TypeError: The data set has no ``lengths``.
+        ValueError: If ``group`` or ``pool`` is not positive.
+        TypeError: If the data set has no ``lengths``.
     """
 
     def __init__(self, dataset: Any, group: int = 128, pool: int = 32, **kwargs: Any) -> None:
@@ -64,7 +64,7 @@ class LengthGroupedSampler(DefaultSampler):
             pool = order[start : start + size]
             pool = pool[np.argsort(lengths[pool], kind="stable")]
             groups += [pool[i : i + self.group] for i in range(0, len(pool), self.group)]
-        # The last one may be smaller; it stays last, so that the others keep the batches' bounds.
+        # A smaller group stays last, so that the others match the batches.
         whole, rest = groups[: len(order) // self.group], groups[len(order) // self.group :]
         shuffled = [whole[i] for i in generator.permutation(len(whole))]
         return np.concatenate([*shuffled, *rest])

@@ -1,4 +1,4 @@
-"""Words of a text and their numbers."""
+"""Words and their ids."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 __all__ = ["PADDING", "SPECIAL", "UNKNOWN", "Vocabulary", "tokenise"]
 
 PADDING = 0
-"""Id of the filling after the end of a text; no word has it."""
+"""Id that fills batches after the end of a text."""
 UNKNOWN = 1
 """Id of every word that is not in the vocabulary."""
 SPECIAL = 2
-"""Number of ids that are no words; the first word has this id."""
+"""Number of special ids; the first word has this id."""
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -31,10 +31,10 @@ def tokenise(text: str) -> list[str]:
 
 
 class Vocabulary:
-    """The words that have an id of their own.
+    """The words that have an id.
 
     Args:
-        words: Different words; the first has the id ``SPECIAL``.
+        words: Distinct words; the first has the id ``SPECIAL``.
 
     Example:
         >>> vocabulary = Vocabulary.fit(["a b a", "b a c"], size=2)
@@ -48,10 +48,10 @@ class Vocabulary:
 
     @classmethod
     def fit(cls, texts: Iterable[str], size: int) -> Vocabulary:
-        """The most frequent words; of equally frequent ones the first in the alphabet.
+        """Select the most frequent words, in alphabetical order if equally frequent.
 
         Args:
-            texts: Texts to train on, and no others.
+            texts: Training texts.
             size: Largest number of words.
         """
         counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Pictures as uint8 RGB arrays; matplotlib is imported when the first one is drawn."""
+"""Figures as uint8 RGB arrays; matplotlib is imported when the first one is drawn."""
 
 from .canvas import png, save_image
 from .class_bars import class_error_bars

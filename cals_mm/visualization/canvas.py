@@ -1,4 +1,4 @@
-"""Figures that need neither a display nor pyplot, and the colours that all pictures share."""
+"""Matplotlib figures without display or pyplot, and the common colours."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = [
     "tidy",
 ]
 
-# Okabe and Ito's palette, which people with any kind of colour blindness can tell apart.
+# From the palette of Okabe and Ito, which is safe for colour-blind readers.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7F7F7F"
 PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#B8A800")
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A white figure, sizes in inches at 120 dots each, with an off-screen canvas."""
+    """Create a white figure with an off-screen canvas; sizes in inches, at 120 dots per inch."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -45,9 +45,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def render(figure: Figure) -> np.ndarray:
-    """The figure's pixels, (H, W, 3) uint8 RGB; all text is drawn as it stands.
+    """Render a figure as (H, W, 3) uint8 RGB, with all text drawn literally.
 
-    Titles and class names are the user's, so a dollar sign in them begins no formula.
+    Titles and class names come from users, so a dollar sign in them does not start a formula.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
@@ -63,7 +63,7 @@ def render(figure: Figure) -> np.ndarray:
 
 
 def _powers_of_ten(figure: Figure) -> set[Text]:
-    """The numbers at logarithmic axes, which matplotlib writes as formulas."""
+    """Tick labels of logarithmic axes, which matplotlib writes as formulas."""
     from matplotlib.ticker import LogFormatter
 
     axes = [axis for one in figure.axes for axis in (one.xaxis, one.yaxis)]
@@ -76,9 +76,9 @@ def _powers_of_ten(figure: Figure) -> set[Text]:
 
 
 def png(image: np.ndarray) -> bytes:
-    """A picture (H, W, 3), uint8 RGB, as the bytes of a PNG file with at most 256 colours.
+    """Encode an image (H, W, 3), uint8 RGB, as a PNG file with at most 256 colours.
 
-    The colours of diagrams are few, and a third of the size is saved.
+    Diagrams have few colours, and this saves a third of the size.
     """
     from PIL import Image
 
@@ -90,7 +90,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def save_image(image: np.ndarray, path: str | Path) -> None:
-    """Write a picture (H, W, 3), uint8 RGB; the suffix, .png say, gives the format."""
+    """Write an image (H, W, 3), uint8 RGB; the suffix, e.g. .png, selects the format."""
     from matplotlib.image import imsave
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -98,16 +98,16 @@ def save_image(image: np.ndarray, path: str | Path) -> None:
 
 
 def name_legend(legend: Legend, names: Sequence[str]) -> None:
-    """Give a legend its texts, also those that begin with an underscore.
+    """Set the texts of a legend, including those that start with an underscore.
 
-    matplotlib takes such a label for that of an artist to be left out.
+    matplotlib leaves out artists whose label starts with one.
     """
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_text(name)
 
 
 def tidy(axes: Axes) -> None:
-    """Light grid behind the data, no box."""
+    """Draw a light grid behind the data, and no box."""
     axes.grid(color="#E4E4E4", linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -116,6 +116,6 @@ def tidy(axes: Axes) -> None:
 
 
 def short(name: str, length: int = 22) -> str:
-    """A name on one line, cut where it is longer."""
+    """Put a name on one line, and shorten it if necessary."""
     name = " ".join(name.split())
     return name if len(name) <= length else name[: length - 1] + "…"

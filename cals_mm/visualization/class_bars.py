@@ -1,4 +1,4 @@
-"""Calibration error of each class, several models side by side."""
+"""Calibration error of each class, for several models."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from .canvas import PALETTE, name_legend, new_figure, render, short, tidy
 __all__ = ["class_error_bars"]
 
 _MOST = 40
-"""Classes that are drawn; of more, those with the largest error."""
+"""Most classes to draw; of more, those with the largest error are shown."""
 _HATCHES = ("", "////", "....", "xxxx")
 
 
 def class_error_bars(
     statistics: Mapping[str, CalibrationStatistics], names: Sequence[str] | None = None
 ) -> np.ndarray:
-    """A group of bars for each class, its height the classwise calibration error.
+    """Draw the classwise calibration error as a group of bars for each class.
 
     Args:
-        statistics: For each model's title the sums of
-            :func:`cals_mm.functional.calibration_statistics`.
+        statistics: Sums of :func:`cals_mm.functional.calibration_statistics`, by the title of the
+            model.
         names: Names of the K classes; None numbers them.
 
     Returns:
-        Picture (H, W, 3), uint8 RGB. Of more than 40 classes it shows those with the largest
-        error of the first model.
+        Image (H, W, 3), uint8 RGB. With more than 40 classes, it shows those with the largest error
+        of the first model.
 
     Raises:
         ValueError: If there is nothing to draw, or the numbers of classes differ.

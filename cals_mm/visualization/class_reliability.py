@@ -13,34 +13,34 @@ from .canvas import BLUE, GREY, new_figure, render, short, tidy
 __all__ = ["class_reliability"]
 
 _MOST = 24
-"""Classes that are drawn; of more, those with the largest error."""
+"""Most classes to draw; of more, those with the largest error are shown."""
 _COLUMNS = 6
 _FEW = 10
-"""Bins with fewer samples than this are left out: their frequency is noise."""
+"""Bins with fewer samples than this are left out, as their frequency is noise."""
 _AREA = 70.0
-"""Area of the marker of the fullest bin, in square points; the others are in proportion."""
+"""Marker area of the fullest bin, in square points; the others are in proportion."""
 
 
 def class_reliability(
     statistics: CalibrationStatistics, names: Sequence[str] | None = None
 ) -> np.ndarray:
-    """How often each class is the label, against the probability that it is given.
+    """Draw the frequency of each class against the probability that it is given.
 
-    One against the rest: all samples count for every class, each in the bin of the probability
-    that it gives this class. The area of a point is the share of the samples in its bin, on the
-    scale of square roots; the first bin, where nearly all samples of other classes lie, is left
-    out of the scale. Points below the diagonal are over-confident.
+    Each class is compared with all others: every sample is in the bin of the probability that it
+    gives to the class. The area of a point grows with the square root of the share of samples in
+    its bin; the first bin, which holds nearly all samples of other classes, does not affect the
+    scale. Points below the diagonal are over-confident.
 
     Args:
         statistics: Sums of :func:`cals_mm.functional.calibration_statistics`.
         names: Names of the K classes; None numbers them.
 
     Returns:
-        Picture (H, W, 3), uint8 RGB. Of more than 24 classes it shows those with the largest
+        Image (H, W, 3), uint8 RGB. With more than 24 classes, it shows those with the largest
         classwise calibration error.
 
     Raises:
-        ValueError: If the number of names is not that of the classes.
+        ValueError: If the numbers of names and classes differ.
     """
     num_classes = statistics.num_classes
     names = [str(k) for k in range(num_classes)] if names is None else names

@@ -1,4 +1,4 @@
-"""How multipliers, rho and other state of a loss moved over a training run."""
+"""Curves of multipliers, rho and other state of a loss over a training run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["multiplier_curves", "state_curves"]
 _LABELS = {"lambda": "multiplier λ", "rho": "penalty coefficient ρ", "margin": "margin m"}
 
 _NAMED = len(PALETTE)
-"""Classes that get a colour and a name; the others are thin grey lines."""
+"""Number of classes with a colour and a name; the others are thin grey lines."""
 
 
 def multiplier_curves(
@@ -27,7 +27,7 @@ def multiplier_curves(
     rho: ArrayLike,
     class_names: Sequence[str] | None = None,
 ) -> np.ndarray:
-    """Curves of every class; those with the largest final multipliers are coloured and named.
+    """Draw curves of all classes; those with the largest final multipliers are coloured and named.
 
     Args:
         steps: Training iteration of each update, T values.
@@ -58,15 +58,15 @@ def state_curves(
     title: str = "",
     entries: str = "classes",
 ) -> np.ndarray:
-    """A panel for each quantity; the entries that end largest in the first are named.
+    """Draw a panel for each quantity; entries with the largest final values in the first are named.
 
     Args:
         steps: Training iteration of each update, T values.
-        curves: Name -> values after each update, (T, K), or (T,) for a single number. NaN leaves
-            a gap.
-        names: Names of the K entries of the first (T, K); None numbers them as classes.
-        title: What the picture shows.
-        entries: What the K entries are.
+        curves: Name -> values after each update, (T, K), or (T,) for a single number. NaN
+            interrupts the line.
+        names: Names of the K entries of the first (T, K). None numbers them as classes.
+        title: Title of the figure.
+        entries: Word for the K entries.
 
     Returns:
         Picture (H, W, 3), uint8 RGB.
@@ -104,7 +104,7 @@ def state_curves(
     panels[0].set_title(f"{title}, {count} {entries}" if count else title, fontsize=10.5)
     if count:
         axes = panels[list(values).index(leader)]
-        # Drawn from the last to the first, so that the largest is on top.
+        # Drawn in reverse order, so that the largest is on top.
         handles = axes.get_lines()[-min(count, _NAMED) :][::-1]
         labels = [f"{short(names[k])}  {leading[-1, k]:.3g}" for k in _by_size(leading)[:_NAMED]]
         if count > _NAMED:
@@ -136,7 +136,7 @@ def _draw(
     named: np.ndarray,
     others: np.ndarray,
 ) -> None:
-    # One point makes no line.
+    # A single point would make no line.
     marker = "o" if len(steps) == 1 else ""
     if len(others):
         thin = max(0.08, min(0.6, 20 / len(others)))

@@ -1,4 +1,4 @@
-"""Calibration of the classes by how frequent they are."""
+"""Calibration of classes against their frequency."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["calibration_by_frequency"]
 
 _NAMED = 30
-"""Up to this many classes carry their names."""
+"""Classes are named if there are at most this many."""
 
 
 def calibration_by_frequency(
@@ -27,19 +27,20 @@ def calibration_by_frequency(
     names: Sequence[str] | None = None,
     unit: str = "share of the labels (%)",
 ) -> np.ndarray:
-    """Accuracy and signed gap of each class over its frequency, on a logarithmic axis.
+    """Draw accuracy and signed gap of each class over its frequency, on a logarithmic axis.
 
     Args:
         statistics: Sums of :func:`cals_mm.functional.calibration_statistics`.
         frequency: Frequency of each class in any unit, (K,); classes of frequency 0 are left out.
         names: Names of the K classes; None numbers them.
-        unit: What the frequency counts, for the axis.
+        unit: Meaning of the frequency, for the axis.
 
     Returns:
         Picture (H, W, 3), uint8 RGB.
 
     Raises:
-        ValueError: If frequencies, names and classes differ in number, or no class is frequent.
+        ValueError: If the numbers of frequencies, names and classes differ, or all frequencies are
+            0.
     """
     frequency = np.asarray(frequency, float)
     num_classes = statistics.num_classes
@@ -73,14 +74,14 @@ def calibration_by_frequency(
     panels[1].set_xlabel(unit)
     panels[0].set_title("classes by frequency; orange: over-confident", fontsize=10.5)
     if num_classes <= _NAMED:
-        figure.draw_without_rendering()  # fixes where the points lie
+        figure.draw_without_rendering()  # fixes the positions of the points
         for axes, labelled in zip(panels, points, strict=True):
             _write_names(axes, labelled)
     return render(figure)
 
 
 def _write_names(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Each name beside its point, inside the axes, where it covers as little as it can."""
+    """Write each name beside its point, inside the axes, where it covers least."""
     from matplotlib.patheffects import withStroke
 
     if not points:

@@ -1,4 +1,4 @@
-"""Differences to a reference with their intervals, several figures side by side."""
+"""Differences to a reference with intervals, for several metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Difference", "difference_intervals"]
 
 
 class Difference(NamedTuple):
-    """One row of a panel; without ends there is a point alone."""
+    """One row of a panel; without ends, only the point is drawn."""
 
     value: float
     low: float | None
@@ -25,15 +25,14 @@ def difference_intervals(
     reference: str,
     higher_is_better: Sequence[str] = (),
 ) -> np.ndarray:
-    """A panel for each figure, a row for each method, a line at no difference.
+    """Draw a panel for each metric, with a row for each method and a line at zero.
 
-    Intervals that lie on the better side of it are blue, on the worse side orange, others grey.
+    Intervals entirely on the better side are blue, on the worse side orange, others grey.
 
     Args:
-        panels: Heading -> method -> difference to the reference. All have the methods of the
-            first.
+        panels: Heading -> method -> difference to the reference; all with the same methods.
         reference: Name of the reference, for the line's label.
-        higher_is_better: Headings of the figures of which more is better.
+        higher_is_better: Headings of the metrics for which higher is better.
 
     Returns:
         Picture (H, W, 3), uint8 RGB.

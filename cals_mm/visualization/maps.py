@@ -1,4 +1,4 @@
-"""Where in an image a segmentation model is sure, and where it is wrong."""
+"""Maps of confidence and errors of a segmentation model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def confidence_maps(
     ignore_index: int | None = 255,
     title: str = "",
 ) -> np.ndarray:
-    """Image, labels, prediction, confidence, and the confidence of wrong pixels alone.
+    """Draw image, labels, prediction, confidence, and the confidence of wrong pixels only.
 
     Args:
         image: (H', W', 3) uint8 RGB, of any size.
@@ -34,8 +34,8 @@ def confidence_maps(
         prediction: (H, W) integers.
         confidence: (H, W), fractions in [0, 1].
         palette: Colour of each class, (K, 3) in 0..255.
-        ignore_index: Label that counts for nothing, drawn in grey; None: there is none.
-        title: What the image is called.
+        ignore_index: Label of void pixels, drawn in grey, or None.
+        title: Name of the image.
 
     Returns:
         Picture (H, W, 3), uint8 RGB.
@@ -102,7 +102,7 @@ def _background(void: np.ndarray) -> np.ndarray:
 
 
 def _draw_shares(axes: Axes, confidence: np.ndarray, wrong: np.ndarray, void: np.ndarray) -> None:
-    """How the confidences of right and wrong pixels are distributed."""
+    """Draw the distribution of confidences of correct and wrong pixels."""
     axes.set_axis_on()
     edges = np.linspace(0, 100, 16)
     for where, colour, name in ((~wrong & ~void, BLUE, "right"), (wrong, ORANGE, "wrong")):

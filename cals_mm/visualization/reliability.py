@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["compare_reliability", "reliability_diagram"]
 
 _FEW = 0.001
-"""Bins with less than this share of the samples are drawn pale: their accuracy is noise."""
+"""Bins with less than this share of the samples are drawn pale, as their accuracy is noise."""
 _OVER: dict[str, Any] = {"facecolor": "white", "edgecolor": ORANGE, "hatch": "////"}
 _UNDER: dict[str, Any] = {"facecolor": "#BFE0F5", "edgecolor": BLUE, "hatch": "...."}
 
 
 def reliability_diagram(statistics: CalibrationStatistics, title: str = "") -> np.ndarray:
-    """Accuracy against confidence per bin, and how the confidences are distributed.
+    """Draw accuracy against confidence per bin, and the distribution of confidences.
 
     Args:
         statistics: Sums of :func:`cals_mm.functional.calibration_statistics`.
-        title: First line of the title; the second gives calibration error and signed gap.
+        title: First line of the title; the second shows calibration error and signed gap.
 
     Returns:
         Picture (H, W, 3), uint8 RGB.
@@ -44,11 +44,10 @@ def reliability_diagram(statistics: CalibrationStatistics, title: str = "") -> n
 
 
 def compare_reliability(statistics: Mapping[str, CalibrationStatistics]) -> np.ndarray:
-    """Reliability diagrams side by side, on the same axes.
+    """Draw reliability diagrams side by side, on the same axes.
 
     Args:
-        statistics: For each title the sums of
-            :func:`cals_mm.functional.calibration_statistics`.
+        statistics: Sums of :func:`cals_mm.functional.calibration_statistics`, by title.
 
     Returns:
         Picture (H, W, 3), uint8 RGB.

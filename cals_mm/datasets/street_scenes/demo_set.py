@@ -57,7 +57,7 @@ class DemoSpec:
 
     @classmethod
     def from_options(cls, **options: int) -> "DemoSpec":
-        """Make a specification from a config's dictionary; unknown keys are refused."""
+        """Make a specification from a config's dictionary; unknown keys are errors."""
         known = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(options) - set(known))
         if unknown:
@@ -70,7 +70,7 @@ class DemoSpec:
         return {"train": self.num_train, "val": self.num_held_out, "test": self.num_test}
 
     def manifest(self) -> dict[str, int]:
-        """Tell what identifies the files: the specification and the version of the generator."""
+        """Return what identifies the files: the specification and the version of the generator."""
         return dataclasses.asdict(self) | {"generator_version": _GENERATOR_VERSION}
 
 
@@ -79,10 +79,10 @@ def make_demo_set(
 ) -> Path:
     """Make the demo set, or reuse it if it is there already.
 
-    The files are written to a hidden folder beside ``root`` that gets its name only when it is
-    complete, so ``root`` is never half full. Processes that ask at the same time wait for one of
-    them. Nothing that exists is overwritten or deleted. A process killed midway leaves a folder
-    ``.<name>.partial-*`` behind, which nobody reads.
+    The files are written to a hidden folder beside ``root`` that is renamed when it is complete, so
+    ``root`` is never incomplete. Concurrent processes wait for the first one. Existing files are
+    never overwritten or deleted. A killed process leaves a folder ``.<name>.partial-*`` behind,
+    which is not used.
 
     Args:
         root: Folder of the set; it gets ``leftImg8bit``, ``gtFine`` and a manifest.
@@ -93,8 +93,8 @@ def make_demo_set(
         ``root``.
 
     Raises:
-        ValueError: The folder holds something else, a set with other parameters or an incomplete
-            one, or cannot be written.
+        ValueError: If the folder holds something else, an incomplete set or one with other
+            parameters, or cannot be written.
 
     Example:
         >>> import tempfile
@@ -121,7 +121,7 @@ def make_demo_set(
 
 
 def _is_present(root: Path, spec: DemoSpec) -> bool:
-    """Whether ``root`` is this very set; False if there is nothing, an error if anything else."""
+    """Whether ``root`` holds this set; False if missing, an error if it holds anything else."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     manifest = root / DEMO_MANIFEST
@@ -176,8 +176,8 @@ def _make(root: Path, spec: DemoSpec, progress: bool) -> None:
                     path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
             (partial / DEMO_MANIFEST).write_text(json.dumps(spec.manifest(), indent=2) + "\n")
     except OSError:
-        # Where the lock does not reach (some network file systems), another process may have
-        # been first: its files are the same.
+        # Without a working lock (some network file systems), another process may have been first;
+        # its files are the same.
         if not _is_present(root, spec):
             raise
 

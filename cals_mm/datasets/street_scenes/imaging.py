@@ -1,4 +1,4 @@
-"""From a clean painting to a photograph and a human annotation: texture, light, noise, jitter."""
+"""Turn a clean painting into a photograph with a human annotation."""
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ for _label, _fine, _broad in (
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: int) -> np.ndarray:
-    """Smooth random field of unit variance in its grid points.
+    """Draw a smooth random field with unit variance at its grid points.
 
     Args:
         rng: Source of the field.
@@ -37,7 +37,7 @@ def photograph(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -
     Args:
         image: Painting, shape (H, 2H, 3), float32, RGB in [0, 255].
         label: Label map of the painting, shape (H, 2H), uint8.
-        rng: Source of all of it.
+        rng: Source of randomness.
 
     Returns:
         Photograph, shape (H, 2H, 3), uint8.
@@ -60,14 +60,14 @@ def photograph(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -
 
 
 def annotate(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shifts borders the way a hasty annotator does.
+    """Shift borders like a hasty annotator.
 
     Args:
         label: True label map, shape (H, 2H), uint8.
         rng: Source of the shifts.
 
     Returns:
-        Label map whose borders wander by about 0.6 % of the image height, same shape and dtype.
+        Label map with borders shifted by about 0.6 % of the image height, same shape and dtype.
     """
     height, width = label.shape
     reach = 0.006 * height
@@ -80,16 +80,16 @@ def annotate(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def mount(
     image: np.ndarray, label: np.ndarray, bonnet: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add what the car itself hides: its bonnet at the bottom and the lens border, both void.
+    """Add the car's bonnet at the bottom and the border of the lens, both void.
 
     Args:
         image: Photograph, shape (H, 2H, 3), uint8.
         label: Label map, shape (H, 2H), uint8.
         bonnet: Height of the bonnet as a fraction of the image height.
-        rng: Draws its shading.
+        rng: Source of the shading.
 
     Returns:
-        Image and label map, both changed copies.
+        Modified copies of image and label map.
     """
     image, label = image.copy(), label.copy()
     height, width = label.shape

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Mean colour (RGB) and standard deviation of brightness and of hue for each material. Pairs that
-# a street confuses are close together on purpose: road and sidewalk, building and wall and fence,
-# vegetation and terrain, truck and bus and train. A network cannot tell them by colour alone.
+# Mean colour (RGB) and standard deviation of brightness and of hue for each material. Materials
+# that are easily confused are similar on purpose, so that colour alone does not distinguish them:
+# road and sidewalk, building, wall and fence, vegetation and terrain, truck, bus and train.
 _MATERIALS: dict[str, tuple[tuple[float, float, float], float, float]] = {
     "road": ((100, 98, 102), 14, 4),
     "sidewalk": ((122, 116, 114), 16, 6),

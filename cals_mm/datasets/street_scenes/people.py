@@ -40,7 +40,7 @@ def paint_two_wheeler(
 ) -> None:
     """Paint a bicycle or motorcycle at (x, z), seen from the side, with its rider if it has one.
 
-    Some bicycles are electric mopeds in all but name: they are painted as motorcycles.
+    Some bicycles look like motorcycles, as electric mopeds do.
 
     Args:
         canvas: Where to paint.

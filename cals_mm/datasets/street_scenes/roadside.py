@@ -1,4 +1,4 @@
-"""What lines the street: buildings, walls, fences, trees, poles, signs and traffic lights."""
+"""Objects along the street: buildings, walls, fences, trees, poles, signs and traffic lights."""
 
 import numpy as np
 

@@ -20,8 +20,8 @@ SPLIT_CITIES: dict[Split, tuple[str, ...]] = {
     "val": HELD_OUT_CITIES,
     "test": VAL_CITIES,
 }
-# Image i of a split is sure to show class i modulo PERIOD, so rare classes appear in every split
-# of at least PERIOD images, and yet in few of its images. One turn is left to chance.
+# Image i of a split always shows class i modulo PERIOD, so rare classes appear in every split of at
+# least PERIOD images, but only in few of them. One image per period is left to chance.
 PERIOD = len(CLASSES) + 1
 _MAX_ATTEMPTS = 50
 
@@ -64,7 +64,7 @@ def render_scene(
         entropy = [seed, 0, split_number, index, attempt]
         rng = np.random.default_rng(np.random.SeedSequence(entropy))
         image, label = _render(rng, style, height, required)
-        # An object can be hidden behind others or fall out of the frame: then try again.
+        # Try again if the object is hidden or outside the frame.
         if required >= len(CLASSES) or (label == required).sum() >= max(4, height**2 // 1500):
             return image, label
     raise RuntimeError(f"no scene shows {CLASSES[required]} after {_MAX_ATTEMPTS} attempts")

@@ -1,4 +1,4 @@
-"""The street itself: ground, what lines it on both sides, and the view at its end."""
+"""The street: ground, both sides, and the view at its end."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +11,7 @@ from .materials import CityStyle
 from .roadside import paint_barrier, paint_building, paint_bushes
 
 _FARTHEST = 95.0  # metres
-# How often one side of the street has it.
+# Probability that a side of the street has it.
 _PROBABILITY = {Label.TERRAIN: 0.2, Label.WALL: 0.12, Label.FENCE: 0.16}
 
 
@@ -56,7 +56,7 @@ def paint_ground(
     canvas: Canvas, rng: np.random.Generator, style: CityStyle, sides: list[StreetSide],
     sky: np.ndarray,
 ) -> None:  # fmt: skip
-    """Paint sky, far end and everything flat, which needs no order in depth."""
+    """Paint sky, far end and everything flat, which needs no depth order."""
     horizon = canvas.camera.horizon
     canvas.gradient(sky * rng.uniform(0.75, 1.0), np.minimum(sky * 1.08, 255), horizon, Label.SKY)
     _paint_backdrop(canvas, rng, style)
@@ -67,7 +67,7 @@ def paint_ground(
     for side in sides:
         _strip(canvas, side.walk, side.verge, style.colour(rng, "terrain"), Label.TERRAIN)
         _strip(canvas, side.parking, side.walk, style.colour(rng, "sidewalk"), Label.SIDEWALK)
-        # Annotators disagree about paved parking strips, and nothing in the image decides it.
+        # Annotators disagree about paved parking strips, and the image does not decide it.
         label = Label.SIDEWALK if rng.random() < 0.5 else Label.ROAD
         _strip(canvas, side.curb, side.parking, style.colour(rng, "parking"), label)
     _strip(canvas, sides[0].curb, sides[1].curb, style.colour(rng, "road"), Label.ROAD)
@@ -85,7 +85,7 @@ def _paint_markings(canvas: Canvas, rng: np.random.Generator, sides: list[Street
 
 
 def _paint_backdrop(canvas: Canvas, rng: np.random.Generator, style: CityStyle) -> None:
-    """Paint what closes the view at the end of the street."""
+    """Paint the backdrop at the end of the street."""
     horizon = canvas.camera.horizon
     edge = 0.0
     while edge < 2:

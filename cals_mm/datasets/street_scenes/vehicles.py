@@ -1,4 +1,4 @@
-"""Cars, trucks, buses and trams, with models that could be any of them."""
+"""Cars, trucks, buses and trams, including ambiguous models."""
 
 import numpy as np
 
@@ -10,13 +10,13 @@ from .materials import CityStyle, car_colour
 _GLASS = (38, 44, 52)
 _TYRE = (24, 24, 26)
 
-# A van has one appearance and one of three labels: whatever a network learns about vans, its
-# confidence in the label cannot honestly be near 1.
+# Vans look alike but have one of three labels, so a calibrated network cannot be confident about
+# them.
 _VAN_LABELS = (Label.CAR, Label.TRUCK, Label.BUS)
 _VAN_SHARES = (0.55, 0.3, 0.15)
 _VAN_AMONG_CARS = 0.12
 _VAN_AMONG_BIG = 0.35
-# Share of trams that look like a bus, and the other way round.
+# Share of trams that look like a bus, and vice versa.
 _LOOKALIKE = 0.25
 
 
@@ -53,7 +53,7 @@ def paint_vehicle(
 
 
 def _shadow(canvas: Canvas, x: float, z: float, width: float, length: float) -> None:
-    """Darkens the ground underneath, whose label stays."""
+    """Darken the ground underneath without changing its label."""
     half = width / 2 + 0.15
     canvas.polygon(
         [(x - half, 0, z - 0.3), (x + half, 0, z - 0.3), (x + half, 0, z + length),
