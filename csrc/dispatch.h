@@ -7,6 +7,7 @@
 
 #include "calibration.h"
 #include "loss.h"
+#include "penalty.h"
 #include "upsampled.h"
 
 #define PASTE(a, b) a##_##b

@@ -11,6 +11,7 @@
 #define NAME(name) JOIN(name, JOIN(float, SET))
 #include "real_math.h"
 #include "loss_kernel.h"
+#include "penalty_kernel.h"
 #include "upsampled_kernel.h"
 #include "calibration_kernel.h"
 #undef REAL
@@ -34,6 +35,7 @@
 #define NAME(name) JOIN(name, JOIN(double, SET))
 #include "real_math.h"
 #include "loss_kernel.h"
+#include "penalty_kernel.h"
 #include "upsampled_kernel.h"
 #include "calibration_kernel.h"
 #undef REAL

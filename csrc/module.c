@@ -98,6 +98,7 @@ static PyObject *loss(PyObject *module, PyObject *args) {
     return Py_BuildValue("ddd", sums.entropy, sums.penalty, sums.violated);
 }
 
+#include "penalty_call.h"
 #include "upsampled_call.h"
 
 PyDoc_STRVAR(shares_threads_doc,
@@ -164,6 +165,7 @@ static PyMethodDef methods[] = {
     {"loss", loss, METH_VARARGS, loss_doc},
     {"calibration", (PyCFunction)(void (*)(void))calibration, METH_VARARGS | METH_KEYWORDS,
      calibration_doc},
+    {"penalty", (PyCFunction)(void (*)(void))penalty, METH_VARARGS | METH_KEYWORDS, penalty_doc},
     {"upsampled", (PyCFunction)(void (*)(void))upsampled, METH_VARARGS | METH_KEYWORDS,
      upsampled_doc},
     {"shares_threads", shares_threads, METH_NOARGS, shares_threads_doc},
@@ -177,6 +179,8 @@ static int start_module(PyObject *module) {
     if (has_avx512()) {
         float_loss = loss_float_avx512;
         double_loss = loss_double_avx512;
+        float_penalty = penalty_float_avx512;
+        double_penalty = penalty_double_avx512;
         float_upsampled = upsampled_float_avx512;
         double_upsampled = upsampled_double_avx512;
         float_calibration = calibration_float_avx512;
@@ -185,6 +189,8 @@ static int start_module(PyObject *module) {
     } else if (has_avx2()) {
         float_loss = loss_float_avx2;
         double_loss = loss_double_avx2;
+        float_penalty = penalty_float_avx2;
+        double_penalty = penalty_double_avx2;
         float_upsampled = upsampled_float_avx2;
         double_upsampled = upsampled_double_avx2;
         float_calibration = calibration_float_avx2;

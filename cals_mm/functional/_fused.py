@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from ._library import define_operator, is_compiling
+from ._library import define_operator, is_compiling, is_real
 from ._normalisation import arithmetic_dtype
 from .backends.installed import has_triton
 from .backends.tiles import dense
@@ -28,7 +29,7 @@ class FusedOperator:
 
     Args:
         public: Name of the public function, for error messages.
-        schema: ``name(Tensor logits, ...)``; it returns :data:`Results`.
+        schema: ``name(Tensor logits, ..., bool with_gradient)``; it returns :data:`Results`.
         run: Computes the results.
         fake: Returns results of the same shapes with any content.
     """
@@ -40,26 +41,29 @@ class FusedOperator:
         run: Callable[..., Results],
         fake: Callable[..., Results],
     ) -> None:
-        self._node, self._transformed_node = _nodes(public, self._below_autograd)
+        self._run = run
+        self._node = _node(public)
+        self._traced_node = _traced_node(public, self._below_autograd)
         self._operator = define_operator(
             f"{schema} -> (Tensor value, Tensor parts, Tensor gradient)",
             run,
             fake,
-            autograd=lambda *arguments: self._node.apply(*arguments),
+            autograd=lambda *arguments: self._traced_node.apply(*arguments),
         )
 
-    def __call__(self, *arguments: Any) -> Results:
-        """Return the results; the scalar is differentiable with respect to the first argument."""
-        # A tracer records the operator. Otherwise the node is created here, which saves a dispatch.
-        if is_compiling():
-            call = self._operator
-        # Supporting torch.func costs as much as the rest of a small call, hence the check.
-        elif torch._C._are_functorch_transforms_active():
-            call = self._transformed_node.apply
+    def __call__(self, *arguments: Any) -> tuple[Tensor, Tensor]:
+        """Return the scalar, differentiable with respect to the first argument, and the values."""
+        if is_compiling():  # the tracer records the operator
+            value, parts, _ = self._operator(*arguments)
+        elif torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+            value, parts, _ = self._traced_node.apply(*arguments)
         else:
-            call = self._node.apply
-        results: Results = call(*arguments)
-        return results
+            compute = self._run if is_real(arguments) else self._operator
+            with torch._C._AutoDispatchBelowAutograd():
+                value, parts, gradient = compute(*arguments)
+            if arguments[-1]:
+                value = self._node.apply(arguments[0], (value, parts, gradient))
+        return value, parts
 
     def _below_autograd(self, *arguments: Any) -> Results:
         with torch._C._AutoDispatchBelowAutograd():
@@ -67,15 +71,60 @@ class FusedOperator:
         return results
 
 
-def _nodes(public: str, compute: Callable[..., Results]) -> tuple[Any, Any]:
-    """Create the autograd node of an operator, and its variant for ``torch.func``."""
+def _node(public: str) -> Any:
+    """Create the autograd node of a scalar whose gradient is already computed."""
 
     class Node(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, *arguments: Any) -> Results:
-            results = compute(*arguments)
-            _keep(ctx, arguments, results)
-            return results
+        def forward(ctx: Any, logits: Tensor, results: Results) -> Tensor:
+            # Passed in a tuple: an input returned as it is would be a view, which must not be
+            # changed in place.
+            value, parts, gradient = results
+            ctx.dtype, ctx.used = logits.dtype, False
+            ctx.unit = parts[-1] if gradient.dtype == torch.float16 else None
+            ctx.save_for_backward(gradient)
+            ctx.set_materialize_grads(False)
+            return value
+
+        @staticmethod
+        def backward(ctx: Any, grad_value: Tensor | None) -> Any:
+            if torch.is_grad_enabled():
+                raise RuntimeError(_not_twice(public, " (create_graph=True)"))
+            if grad_value is None:
+                return None, None
+            if ctx.used:
+                raise RuntimeError(
+                    f"second backward through one {public}: its gradient buffer has been handed "
+                    f"out; call {public} again, or set CALS_MM_BACKEND=eager"
+                )
+            (gradient,) = ctx.saved_tensors
+            factor = grad_value if ctx.unit is None else grad_value * ctx.unit
+            if type(gradient) is not Tensor:  # a fake tensor has no value to read
+                return (gradient * factor).to(ctx.dtype), None
+            ctx.used = True
+            scaled = _scale_(gradient, factor)
+            return scaled if scaled.dtype == ctx.dtype else scaled.to(ctx.dtype), None
+
+    return Node
+
+
+def _traced_node(public: str, compute: Callable[..., Results]) -> Any:
+    """Create the node for tracers and ``torch.func``: without state, and slower."""
+
+    class TracedNode(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(*arguments: Any) -> Results:
+            return compute(*arguments)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Results) -> None:
+            _, parts, gradient = output
+            ctx.arguments, ctx.dtype = len(inputs), inputs[0].dtype
+            ctx.mark_non_differentiable(parts)
+            ctx.save_for_backward(gradient, parts)
+            ctx.set_materialize_grads(False)
 
         @staticmethod
         def jvp(ctx: Any, *tangents: Any) -> Any:
@@ -88,45 +137,22 @@ def _nodes(public: str, compute: Callable[..., Results]) -> tuple[Any, Any]:
         def backward(ctx: Any, grad_value: Tensor | None, *others: Tensor | None) -> Any:
             # The gradient is an output, so that differentiating it ends up here.
             if others[1] is not None:
-                raise RuntimeError(
-                    f"{public} is not differentiable twice; set CALS_MM_BACKEND=eager for the "
-                    "slower backend that is"
-                )
+                raise RuntimeError(_not_twice(public))
             nothing = (None,) * (ctx.arguments - 1)
             if grad_value is None:
                 return None, *nothing
-            if ctx.used:
-                raise RuntimeError(
-                    f"second backward through one {public}: its gradient buffer has been handed "
-                    f"out; call {public} again, or set CALS_MM_BACKEND=eager"
-                )
             gradient, parts = ctx.saved_tensors
             factor = grad_value * parts[-1] if gradient.dtype == torch.float16 else grad_value
-            ctx.used = type(gradient) is Tensor and not torch.is_grad_enabled()
-            # Tracing, and differentiating the gradient, require a new tensor.
-            scaled = _scale_(gradient, factor) if ctx.used else gradient * factor
-            return scaled.to(ctx.dtype), *nothing
+            return (gradient * factor).to(ctx.dtype), *nothing
 
-    class TransformedNode(Node):
-        generate_vmap_rule = True
-
-        @staticmethod
-        def forward(*arguments: Any) -> Results:
-            return compute(*arguments)
-
-        @staticmethod
-        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Results) -> None:
-            _keep(ctx, inputs, output)
-
-    return Node, TransformedNode
+    return TracedNode
 
 
-def _keep(ctx: Any, arguments: tuple[Any, ...], results: Results) -> None:
-    _, parts, gradient = results
-    ctx.arguments, ctx.dtype, ctx.used = len(arguments), arguments[0].dtype, False
-    ctx.mark_non_differentiable(parts)
-    ctx.save_for_backward(gradient, parts)
-    ctx.set_materialize_grads(False)
+def _not_twice(public: str, how: str = "") -> str:
+    return (
+        f"{public} is not differentiable twice{how}; set CALS_MM_BACKEND=eager for the slower "
+        "backend that is"
+    )
 
 
 def _scale_(gradient: Tensor, factor: Tensor) -> Tensor:
@@ -148,10 +174,10 @@ def fake_results(logits: Tensor, *arguments: Any, parts: int) -> Results:
     return logits.new_empty((), dtype=dtype), logits.new_empty(parts, dtype=dtype), gradient
 
 
-def stacked(values: list[float | Tensor], dtype: torch.dtype, device: torch.device | str) -> Tensor:
+def stacked(values: list[float | Tensor], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Values as one tensor (n,)."""
-    if not any(isinstance(value, Tensor) for value in values):
-        return torch.tensor(values, dtype=dtype, device=device)
+    if device.type == "cpu" and not isinstance(values[0], Tensor):
+        return torch.tensor(values, dtype=dtype)
     return torch.stack([torch.as_tensor(value, dtype=dtype, device=device) for value in values])
 
 

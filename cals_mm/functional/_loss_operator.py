@@ -29,7 +29,7 @@ def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossParts]:
         Loss () in float32, or float64 for float64 logits, and its parts.
     """
     with_gradient = problem.logits.requires_grad and torch.is_grad_enabled()
-    loss, parts, _ = FUSED_LOSS(*problem, backend, with_gradient)
+    loss, parts = FUSED_LOSS(*problem, backend, with_gradient)
     return loss, LossParts(*parts.unbind()[:3])
 
 

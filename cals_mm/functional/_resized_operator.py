@@ -32,8 +32,7 @@ def fused_resized_loss(
         Loss (), and :func:`resized_parts`.
     """
     with_gradient = problem.logits.requires_grad and torch.is_grad_enabled()
-    loss, parts, _ = RESIZED_LOSS(*problem, align_corners, backend, with_gradient)
-    return loss, parts
+    return RESIZED_LOSS(*problem, align_corners, backend, with_gradient)
 
 
 def stand_in(logits: Tensor, target: Tensor) -> Tensor:

@@ -83,8 +83,8 @@ def cals_loss(
     problem = LossProblem(
         logits,
         target,
-        multipliers.detach(),
-        rho.detach(),
+        multipliers,
+        rho,
         check_margin(margin),
         check_penalty(kind),
         ignore_index,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ._fused import FusedOperator, Results, fake_results, gradient_unit, stacked
 from ._normalisation import arithmetic_dtype, check_coefficients, check_logits, inverse
-from .backends.penalty import PENALTY_BACKENDS, EagerPenalty, PenaltyProblem, choose_penalty
+from .backends.penalty import PENALTY_BACKENDS, EagerPenalty, choose_penalty
+from .backends.penalty_problem import PenaltyProblem
 from .penalty import PenaltyKind, check_penalty
 from .violation import check_margin
 
@@ -91,7 +92,7 @@ def penalty_and_share(
     backend = choose_penalty(problem)
     if backend.name != "eager":
         with_gradient = logits.requires_grad and torch.is_grad_enabled()
-        penalty, parts, _ = PENALTY(*problem, backend.name, with_gradient)
+        penalty, parts = PENALTY(*problem, backend.name, with_gradient)
         return penalty, parts[0]
     with torch.autocast(logits.device.type, enabled=False):
         sums, _ = EagerPenalty().run(problem)

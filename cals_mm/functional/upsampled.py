@@ -101,8 +101,8 @@ def upsampled_cals_loss(
     problem = LossProblem(
         stand_in(logits, target),
         target,
-        multipliers.detach(),
-        rho.detach(),
+        multipliers,
+        rho,
         check_margin(margin),
         check_penalty(kind),
         ignore_index,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 from cals_mm.functional import cals_loss
+from cals_mm.functional.backends import installed
 from cals_mm.functional.backends.installed import NATIVE
 from tests.functional.loss_cases import needs_native
 
@@ -51,6 +55,37 @@ def values(
 )
 def test_the_threads_of_torch_are_found():
     assert NATIVE.shares_threads()
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux"
+    or "ATen parallel backend: OpenMP" not in torch.__config__.parallel_info(),
+    reason="torch has no OpenMP here, or another one",
+)
+def test_the_threads_are_found_when_torch_comes_later():
+    code = f"""
+import importlib.util
+spec = importlib.util.spec_from_file_location("_native", {NATIVE.__file__!r})
+native = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(native)
+before = native.shares_threads()
+import torch
+print(before, native.shares_threads())
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.split() == ["False", "True"], run.stderr
+
+
+def test_one_thread_alone_is_told_once(threads, monkeypatch):
+    threads(2)
+    monkeypatch.setattr(installed, "NATIVE", SimpleNamespace(shares_threads=lambda: False))
+    installed._warn_without_threads.cache_clear()
+    with pytest.warns(UserWarning, match="run on one thread; 'python -m cals_mm' tells more"):
+        assert installed.has_native()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert installed.has_native()
+    installed._warn_without_threads.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -1,9 +1,8 @@
-"""The margin penalty alone: what its backends get and give, and those in plain torch."""
+"""The margin penalty alone: its backends in plain torch, and the choice among all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,36 +11,12 @@ from ..penalty import penalty_lagrangian
 from ..violation import margin_violation
 from .choice import choose
 from .chunk_penalty import ChunkPenalty
+from .native_penalty import NativePenalty
+from .penalty_problem import PenaltyProblem, PenaltySums
 from .threads import buffers, run_tiles
 from .tiles import dense, split
 
-__all__ = ["PENALTY_BACKENDS", "PenaltyBackend", "PenaltyProblem", "PenaltySums", "choose_penalty"]
-
-
-class PenaltyProblem(NamedTuple):
-    """Penalties of the margin constraints of some samples. None of its tensors is changed."""
-
-    logits: Tensor
-    """(N, K, ...) floating, of any strides."""
-    multipliers: Tensor
-    """(K,) lambda."""
-    rho: Tensor
-    """(K,)."""
-    margin: float
-    """Largest admissible logit distance."""
-    kind: str
-    """Penalty function."""
-    mask: Tensor | None
-    """(N, ...) bool of the samples that count. None: all."""
-
-
-class PenaltySums(NamedTuple):
-    """Floats, or tensors () on the device of the logits."""
-
-    penalty: float | Tensor
-    """Sum of the penalties over samples and classes."""
-    violated: float | Tensor
-    """Number of violated constraints."""
+__all__ = ["PENALTY_BACKENDS", "EagerPenalty", "PenaltyBackend", "choose_penalty"]
 
 
 class ChunkedPenalty:
@@ -151,10 +126,10 @@ class EagerPenalty:
         return PenaltySums(penalty.sum(), violated.sum()), None
 
 
-PenaltyBackend = ChunkedPenalty | EagerPenalty
+PenaltyBackend = NativePenalty | ChunkedPenalty | EagerPenalty
 
 PENALTY_BACKENDS: dict[str, tuple[PenaltyBackend, ...]] = {
-    "cpu": (ChunkedPenalty(), EagerPenalty()),
+    "cpu": (NativePenalty(), ChunkedPenalty(), EagerPenalty()),
     "cuda": (ChunkedPenalty(), EagerPenalty()),
 }
 """By type of device, from the fastest to the slowest; other devices have the last alone."""
