@@ -20,7 +20,7 @@ __all__ = ["UpsampledLossParts", "upsampled_cals_loss"]
 
 
 class UpsampledLossParts(NamedTuple):
-    """What a loss value is made of: detached scalars for logging."""
+    """Parts of a loss value: detached scalars for logging."""
 
     cross_entropy: Tensor
     """Cross entropy, averaged."""
@@ -29,8 +29,8 @@ class UpsampledLossParts(NamedTuple):
     violated: Tensor
     """Share of violated constraints (h > 0) over valid pixels and classes, in [0, 1]."""
     accuracy: Tensor
-    """Share of valid pixels whose label has the largest logit, the first of equal ones, in
-    [0, 1]; 1 where no pixel is valid, as mmsegmentation has it."""
+    """Share of valid pixels whose label has the largest logit, the first of equal ones, in [0, 1];
+    1 if no pixel is valid, as in mmsegmentation."""
 
 
 def upsampled_cals_loss(
@@ -51,25 +51,24 @@ def upsampled_cals_loss(
     avg_factor: float | Tensor | None = None,
     return_parts: bool = False,
 ) -> Tensor | tuple[Tensor, UpsampledLossParts]:
-    r"""Loss of logits that are resized to the labels, without a tensor of the resized size.
+    r"""Loss of logits resized to the labels, without a tensor of the resized size.
 
     It equals :func:`cals_loss` of ``torch.nn.functional.interpolate(logits, (H, W),
-    mode='bilinear', align_corners=align_corners)``, in value and gradient, but interpolates,
-    computes the loss and carries its gradient back in tiles that stay in the cache. Arithmetic is
-    float32 for half inputs, whatever autocast says, and float64 for float64. The result does not
-    depend on the number of threads.
+    mode='bilinear', align_corners=align_corners)``, in value and gradient, but interpolation, loss
+    and gradient are computed in tiles that stay in the cache. Arithmetic is in float32, also under
+    autocast, or in float64 for float64 logits. The result does not depend on the number of threads.
 
     Args:
         logits: (N, K, h, w) floating, of any size: smaller than the labels, equal or larger.
         target: Labels (N, H, W) int64.
-        multipliers: As for :func:`cals_loss`, like all arguments that are not named here.
+        multipliers: As for :func:`cals_loss`, like all arguments not explained here.
         rho: Penalty coefficients, (K,).
         margin: Largest admissible logit distance, in logit units.
         align_corners: As for ``torch.nn.functional.interpolate``.
         kind: Penalty function.
-        ignore_index: Label that counts for nothing. None: every pixel counts.
+        ignore_index: Label to ignore. None ignores no label.
         class_weight: Weights (K,) of the cross entropy.
-        label_smoothing: Fraction in [0, 1] for the cross entropy.
+        label_smoothing: Label smoothing of the cross entropy, a fraction in [0, 1].
         class_reduction: 'mean' over classes or 'sum'.
         penalty_weight: Factor of the penalty.
         sample_weight: Weights (N, H, W) of the cross entropy alone.
@@ -77,10 +76,10 @@ def upsampled_cals_loss(
         return_parts: Also return :class:`UpsampledLossParts`.
 
     Returns:
-        Scalar, or scalar and parts. Zero with a zero gradient where no pixel is valid.
+        Scalar, or scalar and parts. Zero with a zero gradient if no pixel is valid.
 
     Raises:
-        ValueError: For shapes, a margin, a penalty or labels that do not fit, naming the value.
+        ValueError: If shapes or labels do not fit, or for an invalid margin or penalty.
 
     Reference:
         Liu et al., Class Adaptive Network Calibration, CVPR 2023 (arXiv 2211.15088), Section 3.
@@ -95,8 +94,8 @@ def upsampled_cals_loss(
     """
     _check_sizes(logits, target)
     if logits.dtype in (torch.float16, torch.bfloat16):
-        # The gradient stays wide until the incoming one, that of a scaler perhaps, is in it: that
-        # of a mean over a million pixels would vanish in float16.
+        # Keep the gradient wide until it is multiplied by the incoming one, e.g. of a gradient
+        # scaler: in float16, that of a mean over a million pixels would underflow.
         logits = logits.float()
     problem = LossProblem(
         stand_in(logits, target),

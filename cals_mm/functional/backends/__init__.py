@@ -1,12 +1,12 @@
 """The backends, and the choice among them.
 
-* ``native``: compiled kernels. CPU, where a compiler was at hand when the package was installed.
-* ``triton``: one kernel. CUDA (and, for tests, the CPU through Triton's interpreter).
-* ``chunked``: one pass over chunks that stay in the cache, in plain torch. What neither kernel
-  covers, and where they are missing.
-* ``eager``: plain tensor algebra under autograd, the reference. Any device.
+* ``native``: compiled kernels on the CPU, if a compiler was available at installation.
+* ``triton``: one kernel on CUDA (in tests also on the CPU, by Triton's interpreter).
+* ``chunked``: one pass in plain torch over chunks that stay in the cache, for everything the
+  kernels do not cover.
+* ``eager``: plain tensor algebra under autograd on any device, the reference.
 
-``CALS_MM_BACKEND`` names the fastest that may be chosen, for the loss as for all sums.
+``CALS_MM_BACKEND`` names the fastest backend that may be chosen, for the losses and all sums.
 """
 
 from .choice import BACKENDS, Backend, choose

@@ -1,7 +1,7 @@
-"""The loss of resized logits in plain torch, by bands of rows.
+"""The loss of resized logits in plain torch, in bands of rows.
 
-Only a band is ever of full size. It serves where the compiled kernel does not, and on CUDA, where
-the Triton kernel computes the loss of each band.
+Only one band at a time is resized. It is used where the compiled kernel cannot be, and on CUDA,
+where the Triton kernel computes the loss of each band.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from .tiles import DEVICE_ELEMENTS, TILE
 __all__ = ["banded_resized_loss"]
 
 FEW_ROWS = 4
-"""Fewest source rows of a band: each band adds to one row of the next."""
+"""Smallest number of source rows in a band; each band also adds to a row of the next one."""
 
 LossOf = Callable[[PreparedLoss, Tensor | None], LossSums]
-"""Loss of a band, whose gradient goes to the second argument."""
+"""Computes the loss of a band, and writes its gradient to the second argument."""
 
 
 class Band(NamedTuple):
-    """Output rows that lie between some source rows, of some images."""
+    """Output rows between some source rows, of some images."""
 
     images: slice
     source: slice
-    """Rows of the logits, with the one behind that the last output rows are mixed with."""
+    """Rows of the logits, including the next one, which the last output rows depend on."""
     output: range
 
 
 def banded_resized_loss(
     problem: ResizedProblem, *, with_gradient: bool, triton: bool = False
 ) -> tuple[ResizedSums, Tensor | None]:
-    """Loss, and its gradient by the logits before resizing.
+    """Compute the loss, and its gradient by the logits before resizing.
 
     Args:
         problem: The loss.
         with_gradient: Whether to compute the gradient.
-        triton: Whether the Triton kernel computes the loss of a band.
+        triton: Whether to compute the loss of a band with the Triton kernel.
 
     Returns:
         Float64 sums, and the gradient (N, K, h, w) in the dtype of the logits.
@@ -80,7 +80,7 @@ def banded_resized_loss(
 
 
 class _BandWork:
-    """Computes bands; each thread has its own."""
+    """Computes bands; each thread has its own instance."""
 
     def __init__(
         self, problem: ResizedProblem, logits: Tensor, loss_of: LossOf, with_gradient: bool
@@ -95,12 +95,12 @@ class _BandWork:
         ]
         device = logits.device
         self.rows, self.columns = ((i.to(device).long(), s.to(device)) for i, s in positions)
-        # Back it goes by products with the transpose, in an order that is always the same.
+        # The gradient uses products with the transpose, always in the same order.
         self.down = axis_matrix(logits.shape[2], height, *options, device)
         self.across = axis_matrix(logits.shape[3], width, *options, device)
 
     def __call__(self, band: Band) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """Sums of the band, and the gradient by its source rows."""
+        """Sums over the band, and the gradient by its source rows."""
         filled = interpolate_axis(self.logits[band.images, :, band.source], *self.columns, dim=-1)
         to_filled = torch.zeros_like(filled) if self.with_gradient else None
         images, classes, _, width = filled.shape
@@ -135,7 +135,7 @@ class _BandWork:
 
 
 def _bands(problem: ResizedProblem) -> list[Band]:
-    """Bands by the sizes alone, so that sums and gradient do not depend on threads."""
+    """Divide into bands by size only, so that results do not depend on the number of threads."""
     logits = problem.loss.logits
     images, classes, source, _ = logits.shape
     height, width = problem.size
@@ -184,7 +184,7 @@ def _chunk_loss(problem: PreparedLoss, logits: Tensor) -> LossOf:
 
 
 def _triton_loss(band: PreparedLoss, gradient: Tensor | None) -> LossSums:
-    from .triton_loss import triton_loss  # Triton is optional, and slow to import
+    from .triton_loss import triton_loss  # Triton is optional and slow to import
 
     sums, computed = triton_loss(band, with_gradient=gradient is not None)
     if gradient is not None and computed is not None:
@@ -194,12 +194,12 @@ def _triton_loss(band: PreparedLoss, gradient: Tensor | None) -> LossSums:
 
 @contextmanager
 def _exact_products(device: torch.device) -> Iterator[None]:
-    """Matrix products in float32 to the last digit, where TensorFloat-32 is allowed elsewhere."""
+    """Disable TensorFloat-32 for matrix products in the block."""
     if device.type != "cuda":
         yield
         return
     matmul = torch.backends.cuda.matmul
-    # torch 2.9 has a name of its own for what was a flag.
+    # torch 2.9 has a new name for this flag.
     new = hasattr(matmul, "fp32_precision")
     name, exact = ("fp32_precision", "ieee") if new else ("allow_tf32", False)
     before = getattr(matmul, name)

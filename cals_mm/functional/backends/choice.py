@@ -1,4 +1,4 @@
-"""Which backend computes something: the first of a list that can, or the one that was asked for."""
+"""Choose the backend: the first of a list that covers a problem."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from . import installed
 __all__ = ["BACKENDS", "Backend", "asked_backend", "choose"]
 
 BACKENDS = ("auto", "eager", "chunked", "native", "triton")
-"""What ``CALS_MM_BACKEND`` may be; after 'auto' from the slowest to the fastest."""
+"""Values of ``CALS_MM_BACKEND``; those after 'auto' go from slowest to fastest."""
 
 
 class Backend(Protocol):
-    """One way to compute something; stateless."""
+    """One way to compute a problem; stateless."""
 
     name: str
     """One of :data:`BACKENDS`."""
 
     def covers(self, problem: Any) -> bool:
-        """Whether it computes such a problem; the last of a list covers all."""
+        """Whether it can compute the problem; the last backend of a list covers all."""
 
     @property
     def run(self) -> Callable[..., Any]:
-        """Compute a problem, given first. All of a list give the same, but for rounding."""
+        """Function that computes a problem, its first argument; equal up to rounding in a list."""
 
 
 Chosen = TypeVar("Chosen", bound=Backend)
 
 
 def choose(backends: Sequence[Chosen], problem: Any, device: torch.device) -> Chosen:
-    """The fastest of the backends that covers the problem.
+    """Choose the fastest backend that covers the problem.
 
-    ``CALS_MM_BACKEND`` names the fastest that may be chosen. So where the one that it names does
-    not cover the problem, or does not exist for it, the next slower one takes its place.
+    ``CALS_MM_BACKEND`` names the fastest that may be chosen. If that backend does not exist or does
+    not cover the problem, the next slower one is used.
 
     Args:
-        backends: Those for this device, from the fastest to the slowest, which covers everything.
-        problem: What is to be computed.
-        device: Where it lies.
+        backends: Backends for this device, from fastest to slowest; the slowest covers everything.
+        problem: The problem to compute.
+        device: Device of the problem.
 
     Raises:
-        ValueError: If ``CALS_MM_BACKEND`` names no backend, or none for this device.
+        ValueError: If ``CALS_MM_BACKEND`` is not a backend, or not one for this device.
     """
     asked = asked_backend()
     if asked != "auto":
@@ -59,10 +59,10 @@ def choose(backends: Sequence[Chosen], problem: Any, device: torch.device) -> Ch
 
 @installed.constant_while_traced
 def asked_backend() -> str:
-    """``CALS_MM_BACKEND``, checked; ``torch.compile`` keeps what it is while it compiles.
+    """Read and check ``CALS_MM_BACKEND``; ``torch.compile`` uses its value at compile time.
 
     Raises:
-        ValueError: If there is no such backend.
+        ValueError: For an unknown backend.
     """
     variable = os.environ.get if installed.NATIVE is None else installed.NATIVE.variable
     asked = variable("CALS_MM_BACKEND") or "auto"

@@ -1,4 +1,4 @@
-"""The cross entropy of one chunk and its gradient, from scaled distances."""
+"""The cross entropy of a chunk and its gradient, from scaled distances."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["ChunkEntropy"]
 class ChunkEntropy:
     """Sum of the cross entropies of a chunk, and the gradient by its logits.
 
-    With target weights q_k (for a label y its class weight at y, else 0; label smoothing and
-    target probabilities spread them), the cross entropy is -sum_k q_k log p_k, and its gradient
-    p_k sum_j q_j - q_k.
+    Let q_k be the target weights: for a label y, its class weight at y and 0 elsewhere, unless
+    label smoothing or target probabilities spread them. Then the cross entropy is -sum_k q_k log
+    p_k, and its gradient p_k sum_j q_j - q_k.
 
     Args:
         problem: The loss.
-        dtype: Of the arithmetic.
+        dtype: Dtype of the arithmetic.
         gradient_scale: Factor of the gradient.
     """
 
@@ -54,9 +54,9 @@ class ChunkEntropy:
             total: (B, 1[, P]) sum over classes of 2^u.
             target: (B, 1[, P]) int64, or (B, K[, P]) probabilities.
             sample_weight: (B, 1[, P]) or None.
-            keep: (B, 1[, P]) 1 where a sample counts, 0 elsewhere; None: all count.
+            keep: (B, 1[, P]), 1 for valid samples, 0 for others. None means that all are valid.
             scratch: Buffer like ``u``.
-            gradient: Holds 2^u, becomes the gradient times its scale; None: not needed.
+            gradient: Holds 2^u, and is overwritten by the scaled gradient. None if not needed.
         """
         weight = keep
         if sample_weight is not None:

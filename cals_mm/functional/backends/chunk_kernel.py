@@ -1,11 +1,12 @@
 """Loss and gradient of one chunk of samples, small enough to stay in the cache throughout.
 
 Everything is computed from the *scaled distance* u = (z - max z) log2(e) <= 0, for which exp(z -
-max z) = 2^u. Torch's exp2 is several times faster than its exp, and a distance scaled together
-with the margin leaves the violation h = -(u + m') / m', m' = m log2(e), as it was.
+max z) = 2^u, because torch's exp2 is several times faster than its exp. With the scaled margin m' =
+m log2(e), the violation is h = -(u + m') / m'.
 
-A logit enters the penalty twice: by its own distance, derivative -P'(h_k) / m, and, if it is the
-largest, by all of them, derivative sum_j P'(h_j) / m, shared evenly among equal maxima.
+A logit affects the penalty through its own distance, with derivative -P'(h_k) / m, and, if it is
+the largest, through all distances, with derivative sum_j P'(h_j) / m, shared evenly among equal
+maxima.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Chunk(NamedTuple):
     sample_weight: Tensor | None
     """(B, 1[, P])."""
     gradient: Tensor | None
-    """(B, K[, P]) to be written, or None where no gradient is needed."""
+    """(B, K[, P]) to write to, or None if no gradient is needed."""
 
 
 class ChunkSums(NamedTuple):
@@ -48,12 +49,12 @@ class ChunkSums(NamedTuple):
 
 
 class ChunkKernel:
-    """Computes the chunks of one problem; each thread has its own, with buffers of its own.
+    """Computes the chunks of one problem; each thread has its own instance and buffers.
 
     Args:
         problem: The loss.
-        dtype: float32 or float64, of the arithmetic.
-        gradient_unit: The gradient is divided by it.
+        dtype: Dtype of the arithmetic, float32 or float64.
+        gradient_unit: Divisor of the gradient.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class ChunkKernel:
         self.dtype = dtype
         one = torch.ones((), dtype=dtype)
         self.log2e = float(one * math.log2(math.e))
-        # A product in the dtype of u, so that a distance of exactly m is no violation.
+        # Multiplied in the dtype of u, so that a distance of exactly m is not a violation.
         self.margin = float(one * problem.margin * self.log2e)
         self.on_cpu = problem.logits.device.type == "cpu"
         self.entropy = ChunkEntropy(problem, dtype, problem.entropy_scale / gradient_unit)
@@ -75,8 +76,8 @@ class ChunkKernel:
         if chunk.valid is None or (self.on_cpu and bool(chunk.valid.all())):
             return self._compute(chunk._replace(valid=None))
         if not self.on_cpu:
-            return self._compute(chunk, clean=True)  # asking for a value would wait for the device
-        # Ignored samples have weight 0, which removes all they may hold but inf and NaN.
+            return self._compute(chunk, clean=True)  # reading a value would wait for the device
+        # Weight 0 removes ignored samples, unless they contain inf or NaN.
         sums = self._compute(chunk)
         if not math.isfinite(float(sums.entropy + sums.penalty)):
             sums = self._compute(chunk, clean=True)
@@ -99,7 +100,7 @@ class ChunkKernel:
         if chunk.gradient is None:
             entropy = self.entropy(u, column, chunk.target, chunk.sample_weight, keep, self.q, None)
             return ChunkSums(entropy, penalty, violated)
-        # e turns into the gradient of the cross entropy, u into the mask of the largest logit.
+        # e becomes the gradient of the cross entropy, u the mask of the largest logit.
         entropy = self.entropy(u, column, chunk.target, chunk.sample_weight, keep, self.q, e)
         top_slope = torch.sum(self.slope, 1, keepdim=True, out=column)
         e.sub_(self.slope)

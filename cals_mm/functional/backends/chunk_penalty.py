@@ -1,4 +1,4 @@
-"""The penalty of one chunk and its slope, from scaled distances."""
+"""The penalty of a chunk and its slope, from scaled distances."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["ChunkPenalty"]
 
 
 class Penalised(Protocol):
-    """What a problem has where the penalty is part of it."""
+    """The fields of a problem with a penalty."""
 
     @property
     def logits(self) -> Tensor:
-        """(B, K) or (B, K, P), whose rank says where the classes lie."""
+        """(B, K) or (B, K, P), depending on the memory layout of the classes."""
 
     @property
     def multipliers(self) -> Tensor:
@@ -49,7 +49,7 @@ class ChunkPenalty:
         per_class = (-1,) if problem.logits.ndim == 2 else (-1, 1)
         self.lam = problem.multipliers.to(dtype)
         self.rho = problem.rho.to(dtype)
-        # Folded into the coefficients, c costs nothing; 0 would lose what the value needs.
+        # c is folded into the coefficients at no cost, unless it is 0, which would lose the value.
         folds = isinstance(slope_scale, float) and slope_scale != 0
         self.folded = slope_scale if folds else 1.0
         self.remaining = None if folds else slope_scale
@@ -63,7 +63,7 @@ class ChunkPenalty:
             u: (B, K[, P]) scaled distances, unchanged.
             keep: (B, 1[, P]) 1 where a sample counts, 0 elsewhere; None: all count.
             scratch: Buffer like ``u``.
-            slope: Buffer like ``u``, becomes c P'(h), 0 where a sample does not count.
+            slope: Buffer like ``u`` for c P'(h), 0 for samples that are not valid.
         """
         if self.kind == "phr":
             total = self._phr(u, keep, scratch, slope)
@@ -79,8 +79,9 @@ class ChunkPenalty:
         return total
 
     def _phr(self, u: Tensor, keep: Tensor | None, q: Tensor, slope: Tensor) -> Tensor:
-        # With q = -m' h bounded by the cap m' lambda / rho, where P' gets 0, both branches are one:
-        # P' = (cap - q) rho / m', 0 to the last bit at the cap, and P = -q (lambda + P') / (2 m').
+        # With q = -m' h bounded by the cap m' lambda / rho, where P' becomes 0, both branches are
+        # one: P' = (cap - q) rho / m', 0 to the last bit at the cap, and P = -q (lambda + P') / (2
+        # m').
         torch.add(u, self.margin, out=q)
         torch.minimum(q, self.cap, out=q)
         if keep is not None:
@@ -90,6 +91,6 @@ class ChunkPenalty:
             slope.mul_(keep)
         q_per_class = q.sum(0 if q.ndim == 2 else (0, 2))
         with_lambda = q_per_class.mul_(self.lam).sum()
-        # Not torch.dot over the tile: its rounding depends on where the buffers happen to lie.
+        # Not torch.dot over the tile, since its rounding depends on the alignment of the buffers.
         with_slope = q.mul_(slope).sum()
         return (with_lambda + with_slope / self.folded) * (-0.5 / self.margin)

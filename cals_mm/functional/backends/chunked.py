@@ -16,24 +16,24 @@ __all__ = ["ChunkedLoss"]
 
 
 class ChunkedLoss:
-    """Every loss whose gradient goes to the logits alone, on the CPU and on CUDA."""
+    """Losses in which only the logits need a gradient, on the CPU and on CUDA."""
 
     name = "chunked"
     by_label = False
 
     def covers(self, problem: LossProblem) -> bool:
-        """Whether there is anything to fuse, and no gradient that only autograd knows."""
+        """Whether there are samples, and no gradient that needs autograd."""
         return problem.fusable
 
     def run(
         self, problem: PreparedLoss, *, with_gradient: bool, gradient_unit: float | Tensor = 1.0
     ) -> tuple[LossSums, Tensor | None]:
-        """Loss, and its gradient by the logits, in one pass over the logits.
+        """Compute the loss, and its gradient by the logits, in one pass over the logits.
 
         Args:
             problem: The loss.
             with_gradient: Whether to compute the gradient.
-            gradient_unit: The gradient is divided by it.
+            gradient_unit: Divisor of the gradient.
 
         Returns:
             Sums, and the gradient in the shape, dtype and (where dense) strides of the logits.
@@ -43,7 +43,7 @@ class ChunkedLoss:
         problem = problem._replace(logits=dense(logits))
         gradient = torch.empty_like(problem.logits) if with_gradient else None
         chunks = _chunks(problem, gradient)
-        problem = problem._replace(logits=chunks[0].logits)  # whose rank the kernel goes by
+        problem = problem._replace(logits=chunks[0].logits)  # the kernel depends on their rank
         sums: list[ChunkSums | None] = [None] * len(chunks)
 
         def make_worker() -> Callable[[int], None]:
@@ -55,7 +55,7 @@ class ChunkedLoss:
             return worker
 
         run_tiles(make_worker, len(chunks), problem.logits)
-        # Float64, in the order of the chunks: the same whichever thread did what.
+        # In float64 and in the order of the chunks, so independent of threads.
         entropy, penalty, violated = (
             torch.stack(part).sum(dtype=torch.float64) for part in zip(*sums, strict=True)
         )

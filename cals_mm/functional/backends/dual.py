@@ -1,4 +1,4 @@
-"""Sums over samples for the dual step: what their backends get, and those in plain torch."""
+"""Sums over samples for the dual step: the problem, and the backends in plain torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .tiles import dense, split
 __all__ = ["DUAL_BACKENDS", "ChunkedDual", "DualProblem", "EagerDual"]
 
 GROUPS = 64
-"""Partial sums of a call, at most; by the data alone, so that threads do not change the result."""
+"""Most partial sums of a call; independent of threads, so that results are too."""
 
 
 class DualProblem(NamedTuple):
-    """What to add up. None of its tensors is changed."""
+    """Sums to compute. No tensor is modified."""
 
     logits: Tensor
     """(N, K) or (N, K, ...) floating."""
@@ -34,7 +34,7 @@ class DualProblem(NamedTuple):
     kind: str
     """Penalty function."""
     mask: Tensor | None
-    """(N, ...) bool of the samples that count; None: all."""
+    """(N, ...) bool, true for valid samples. None means all."""
     lambda_min: float
     """Lower clip of each derivative."""
     lambda_max: float
@@ -42,7 +42,7 @@ class DualProblem(NamedTuple):
 
 
 class EagerDual:
-    """All sums on any device, by the definition."""
+    """Supports all sums on any device, by their definition."""
 
     name = "eager"
 
@@ -64,12 +64,12 @@ class EagerDual:
 
 
 class ChunkedDual:
-    """All sums, in tiles that pass through the cache once; on the CPU and on CUDA."""
+    """Supports all sums on CPU and CUDA, in tiles that pass through the cache once."""
 
     name = "chunked"
 
     def covers(self, problem: DualProblem) -> bool:
-        """Whether there is anything to add up."""
+        """Whether there is anything to sum."""
         return problem.logits.numel() > 0
 
     def run(self, problem: DualProblem) -> tuple[Tensor, Tensor]:
@@ -77,7 +77,7 @@ class ChunkedDual:
         logits = dense(problem.logits)
         tiles = split(logits, logits)
         masks = [None] * len(tiles) if problem.mask is None else split(problem.mask, logits)
-        # Groups of consecutive tiles, so that the partial sums stay small where a tile has few
+        # Groups of consecutive tiles, so that there are few partial sums even if tiles have few
         # samples.
         size = -(-len(tiles) // GROUPS)
         sums: list[tuple[Tensor, Tensor]] = [(logits, logits)] * -(-len(tiles) // size)
@@ -99,11 +99,11 @@ class ChunkedDual:
 
 
 class _DualKernel:
-    """Sums of one tile; each thread has its own, with what belongs to it.
+    """Computes the sums of a tile; each thread has its own instance and buffers.
 
-    Elements are computed in float32 (float64 for float64), which does not depend on the tile that
-    they are in, and summed in float64: how samples are spread over calls and processes changes
-    nothing beyond the rounding of float64.
+    Elements are computed in float32 (float64 for float64 logits), independently of their tile, and
+    summed in float64. So the distribution of samples over calls and processes affects only the
+    rounding of float64.
     """
 
     def __init__(self, problem: DualProblem, tile: Tensor) -> None:
@@ -122,7 +122,7 @@ class _DualKernel:
         if mask is None or (tile.device.type == "cpu" and bool(mask.all())):
             return self._sums(tile, None)
         if tile.device.type == "cpu":
-            # A weight of 0 hides what masked samples may hold, but for inf and NaN.
+            # Weight 0 removes masked samples, unless they contain inf or NaN.
             sums = self._sums(tile, mask)
             if math.isfinite(float((sums[0] + sums[1]).sum())):
                 return sums
@@ -159,4 +159,4 @@ DUAL_BACKENDS: dict[str, tuple[DualBackend, ...]] = {
     "cpu": (ChunkedDual(), EagerDual()),
     "cuda": (ChunkedDual(), EagerDual()),
 }
-"""By type of device, from the fastest to the slowest; other devices have the last alone."""
+"""Backends by device type, from fastest to slowest; other device types use only the last."""

@@ -1,4 +1,4 @@
-"""The loss as plain tensor algebra: slow, short, what the faster backends are tested against."""
+"""The loss in plain tensor algebra: slow but short, the reference for the other backends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IGNORED = -100
 
 
 class EagerLoss:
-    """Every loss, on any device."""
+    """Supports every loss on any device."""
 
     name = "eager"
     by_label = False
@@ -33,12 +33,12 @@ class EagerLoss:
         with_gradient: bool = False,
         gradient_unit: float | Tensor = 1.0,
     ) -> tuple[LossSums, None]:
-        """Loss, differentiable by autograd, also twice.
+        """Compute the loss; autograd can differentiate it twice.
 
         Args:
             problem: The loss; logits of half precision are widened to float32.
-            with_gradient: Whether the gradient is wanted, which is left to autograd.
-            gradient_unit: The same.
+            with_gradient: Not used; the gradient is left to autograd.
+            gradient_unit: Not used.
 
         Returns:
             Sums in the dtype of the arithmetic, and no gradient.
@@ -58,7 +58,7 @@ class EagerLoss:
         )
         if problem.sample_weight is not None:
             weight = problem.sample_weight
-            # where, not a product: a padded pixel may hold anything, and 0 x inf is not 0.
+            # torch.where, not a product: a padded pixel may have any weight, and 0 x inf is not 0.
             entropy = entropy * (weight if valid is None else torch.where(valid, weight, 0))
         violation = margin_violation(logits, problem.margin)
         penalty, _ = penalty_lagrangian(

@@ -1,4 +1,4 @@
-"""What the fast backends need and may not find: the compiled module, and Triton."""
+"""Find the optional requirements of the fast backends: the compiled module and Triton."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ __all__ = ["NATIVE", "constant_while_traced", "has_native", "has_triton", "inter
 
 
 def constant_while_traced(function: Function) -> Function:
-    """Let ``torch.compile`` take over what the function gives while it traces.
+    """Let ``torch.compile`` treat the result of a function as a constant.
 
-    As ``torch.compiler.assume_constant_result``, which imports the compiler: a second or more.
+    Like ``torch.compiler.assume_constant_result``, which imports the compiler and takes a second or
+    more.
     """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
@@ -34,12 +35,12 @@ def _compiled_module() -> Any:
 
 
 NATIVE: Any = _compiled_module()
-"""The compiled module, or None where it was not compiled. It takes addresses of real memory."""
+"""The compiled module, or None if it was not compiled. It takes addresses of real memory."""
 
 
 @constant_while_traced
 def has_native() -> bool:
-    """Whether the kernels were compiled when the package was installed; says so once if not."""
+    """Whether the kernels were compiled at installation; warns once if not."""
     if NATIVE is None:
         _warn_without_native()
         return False
@@ -49,13 +50,13 @@ def has_native() -> bool:
 
 @constant_while_traced
 def has_triton() -> bool:
-    """Whether Triton is installed; says so once where it is not."""
+    """Whether Triton is installed; warns once if not."""
     return _find_triton()
 
 
 @constant_while_traced
 def interprets_triton() -> bool:
-    """Whether Triton computes on the CPU, by its interpreter."""
+    """Whether Triton runs on the CPU, by its interpreter."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 

@@ -17,13 +17,13 @@ __all__ = ["LOSS_BACKENDS", "LossBackend", "TritonLoss", "choose_loss"]
 
 
 class TritonLoss:
-    """Labels, in single and half precision, on CUDA (and in tests, interpreted, on the CPU)."""
+    """Losses of labels in single and half precision, on CUDA (interpreted on the CPU in tests)."""
 
     name = "triton"
     by_label = False
 
     def covers(self, problem: LossProblem) -> bool:
-        """Whether the kernel computes such a loss."""
+        """Whether the kernel supports the loss."""
         return (
             problem.fusable
             and problem.logits.dtype != torch.float64
@@ -33,8 +33,8 @@ class TritonLoss:
         )
 
     def run(self, problem: Any, **options: Any) -> Any:
-        """Loss, and its gradient by the logits, from one read of the logits."""
-        from .triton_loss import triton_loss  # Triton is optional, and slow to import
+        """Compute the loss, and its gradient by the logits, reading the logits once."""
+        from .triton_loss import triton_loss  # Triton is optional and slow to import
 
         return triton_loss(problem, **options)
 
@@ -45,10 +45,10 @@ LOSS_BACKENDS: dict[str, tuple[LossBackend, ...]] = {
     "cpu": (NativeLoss(), TritonLoss(), ChunkedLoss(), EagerLoss()),
     "cuda": (TritonLoss(), ChunkedLoss(), EagerLoss()),
 }
-"""By type of device, from the fastest to the slowest; other devices have the last alone."""
+"""Backends by device type, from fastest to slowest; other device types use only the last."""
 
 
 def choose_loss(problem: LossProblem) -> LossBackend:
-    """The backend for a loss, see :func:`choose`."""
+    """Choose the backend for a loss, see :func:`choose`."""
     device = problem.logits.device
     return choose(LOSS_BACKENDS.get(device.type, (EagerLoss(),)), problem, device)

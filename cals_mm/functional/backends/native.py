@@ -1,4 +1,4 @@
-"""The fused loss by the compiled kernel: one pass over the logits, the gradient written once."""
+"""The fused loss in the compiled kernel, in one pass over the logits."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["NativeLoss", "address", "plain"]
 
 
 class NativeLoss:
-    """Labels and PHR or ReLU, in single or double precision, on the CPU."""
+    """Losses of labels with PHR or ReLU, in single or double precision, on the CPU."""
 
     name = "native"
     by_label = True
 
     def covers(self, problem: LossProblem) -> bool:
-        """Whether the kernel computes such a loss."""
+        """Whether the kernel supports the loss."""
         return (
             problem.fusable
             and problem.kind in ("phr", "relu")
@@ -31,12 +31,12 @@ class NativeLoss:
     def run(
         self, problem: PreparedLoss, *, with_gradient: bool, gradient_unit: float | Tensor = 1.0
     ) -> tuple[LossSums, Tensor | None]:
-        """Loss, and its gradient by the logits, in one pass over the logits.
+        """Compute the loss, and its gradient by the logits, in one pass over the logits.
 
         Args:
-            problem: The loss; the kernel itself leaves out the labels that are ``ignore_index``.
+            problem: The loss; the kernel itself leaves out labels equal to ``ignore_index``.
             with_gradient: Whether to compute the gradient.
-            gradient_unit: The gradient is divided by it.
+            gradient_unit: Divisor of the gradient.
 
         Returns:
             Sums as floats, and the gradient in the shape, dtype and (where dense) strides of the
@@ -46,7 +46,7 @@ class NativeLoss:
         dtype, num_classes = logits.dtype, logits.shape[1]
         gradient = torch.empty_like(logits) if with_gradient else None
         samples = logits.numel() // num_classes
-        # All of them live until the kernel has run.
+        # All of them must live until the kernel has run.
         target = problem.target.contiguous()
         sample_weight = plain(problem.sample_weight, dtype)
         class_weight = plain(problem.class_weight, dtype)
@@ -78,12 +78,12 @@ class NativeLoss:
 
 
 def address(tensor: Tensor | None) -> int:
-    """Where the tensor lies, or 0 without one."""
+    """Address of a tensor, or 0 for None."""
     return 0 if tensor is None else tensor.data_ptr()
 
 
 def plain(values: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """The values side by side, in this dtype."""
+    """Contiguous values in the given dtype."""
     if values is None or (values.dtype == dtype and values.is_contiguous()):
         return values
     return values.to(dtype).contiguous()

@@ -1,4 +1,4 @@
-"""The part of the calibration statistics that touches every logit, by the compiled kernel."""
+"""The part of the calibration statistics that touches every logit, in the compiled kernel."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from .tiles import dense, has_class_rows
 __all__ = ["native_probability_sums"]
 
 GROUPS = 16
-"""Partial sums of a call, at most; by the data alone, so that threads do not change the result."""
+"""Most partial sums of a call; independent of threads, so that results are too."""
 
 SMALL = 1 << 16
-"""Logits of a group, at least."""
+"""Smallest number of logits in a group."""
 
 
 def native_probability_sums(
     logits: Tensor, target: Tensor, valid: Tensor | None, num_bins: int, first_bin_end: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Softmax and its sums in one pass over the logits.
+    """Compute the softmax and its sums in one pass over the logits.
 
     Args:
         logits: (N, K) or (N, K, ...) float32 or float64 on the CPU.
         target: Labels (N, ...) int64, in [0, K) where valid.
-        valid: Mask (N, ...) of the samples that count; None: all.
+        valid: Mask (N, ...) of the valid samples. None means all.
         num_bins: Number of equal-width bins.
-        first_bin_end: Largest probability of the first of them.
+        first_bin_end: Largest probability in the first bin.
 
     Returns:
         Largest probability (V,) of each valid sample, that of its label (V,), and the sums over

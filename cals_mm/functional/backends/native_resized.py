@@ -1,4 +1,4 @@
-"""The loss of resized logits by the compiled kernel: nothing of full size but the labels."""
+"""The loss of resized logits in the compiled kernel, where only the labels have full size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["native_resized_loss"]
 def native_resized_loss(
     problem: ResizedProblem, *, with_gradient: bool
 ) -> tuple[ResizedSums, Tensor | None]:
-    """Loss, and its gradient by the logits before resizing.
+    """Compute the loss, and its gradient by the logits before resizing.
 
     Args:
         problem: A loss that the kernel covers, on the CPU.
@@ -31,7 +31,7 @@ def native_resized_loss(
     images, classes, height, width = logits.shape
     out_height, out_width = problem.size
     gradient = torch.empty_like(logits) if with_gradient else None
-    # All of them live until the kernel has run.
+    # All of them must live until the kernel has run.
     row_from, row_share = source_positions(height, out_height, problem.align_corners, dtype)
     column_from, column_share = source_positions(width, out_width, problem.align_corners, dtype)
     target = loss.target.contiguous()

@@ -20,7 +20,7 @@ __all__ = ["PENALTY_BACKENDS", "EagerPenalty", "PenaltyBackend", "choose_penalty
 
 
 class ChunkedPenalty:
-    """Every penalty, in tiles that pass through the cache once; on the CPU and on CUDA."""
+    """Supports every penalty on CPU and CUDA, in tiles that pass through the cache once."""
 
     name = "chunked"
 
@@ -31,12 +31,12 @@ class ChunkedPenalty:
     def run(
         self, problem: PenaltyProblem, *, with_gradient: bool, scale: float | Tensor
     ) -> tuple[PenaltySums, Tensor | None]:
-        """Sums, and the gradient by the logits.
+        """Compute the sums, and the gradient by the logits.
 
         Args:
-            problem: What to compute.
+            problem: The penalty.
             with_gradient: Whether to compute the gradient.
-            scale: Of the gradient.
+            scale: Scale of the gradient.
 
         Returns:
             Sums, and the gradient in the shape, dtype and (where dense) strides of the logits.
@@ -59,7 +59,7 @@ class ChunkedPenalty:
             return worker
 
         run_tiles(make_worker, len(tiles), logits)
-        # Float64, in the order of the tiles: the same whichever thread did what.
+        # In float64 and in the order of the tiles, so independent of threads.
         penalty, violated = (
             torch.stack(part).sum(dtype=torch.float64) for part in zip(*sums, strict=True)
         )
@@ -67,7 +67,7 @@ class ChunkedPenalty:
 
 
 class _PenaltyTile:
-    """Computes tiles; each thread has its own."""
+    """Computes tiles; each thread has its own instance."""
 
     def __init__(self, problem: PenaltyProblem, scale: float | Tensor) -> None:
         wide = problem.logits.dtype == torch.float64
@@ -89,7 +89,7 @@ class _PenaltyTile:
         violated = (is_violated if keep is None else is_violated.mul_(keep)).sum()
         penalty = self.penalty(u, keep, scratch, slope)
         if gradient is not None:
-            # The largest logit is in all distances; equal ones share what that makes.
+            # The largest logit is part of all distances; equal ones share that gradient.
             largest = u.eq_(0)
             largest.mul_(slope.sum(1, keepdim=True).div_(largest.sum(1, keepdim=True)))
             torch.sub(largest, slope, out=gradient)
@@ -97,7 +97,7 @@ class _PenaltyTile:
 
 
 class EagerPenalty:
-    """Every penalty, on any device, differentiable by autograd, also twice."""
+    """Supports every penalty on any device; autograd can differentiate it twice."""
 
     name = "eager"
 
@@ -112,7 +112,7 @@ class EagerPenalty:
         with_gradient: bool = False,
         scale: float | Tensor = 1.0,
     ) -> tuple[PenaltySums, None]:
-        """Sums; the gradient, and its scale, are left to autograd."""
+        """Compute the sums; the gradient, with its scale, is left to autograd."""
         logits, mask = problem.logits, problem.mask
         wide = logits if logits.dtype == torch.float64 else logits.float()
         violation = margin_violation(wide, problem.margin)
@@ -132,10 +132,10 @@ PENALTY_BACKENDS: dict[str, tuple[PenaltyBackend, ...]] = {
     "cpu": (NativePenalty(), ChunkedPenalty(), EagerPenalty()),
     "cuda": (ChunkedPenalty(), EagerPenalty()),
 }
-"""By type of device, from the fastest to the slowest; other devices have the last alone."""
+"""Backends by device type, from fastest to slowest; other device types use only the last."""
 
 
 def choose_penalty(problem: PenaltyProblem) -> PenaltyBackend:
-    """The backend for a penalty, see :func:`choose`."""
+    """Choose the backend for a penalty, see :func:`choose`."""
     device = problem.logits.device
     return choose(PENALTY_BACKENDS.get(device.type, (EagerPenalty(),)), problem, device)

@@ -1,4 +1,4 @@
-"""What a backend of the loss gets and gives."""
+"""Inputs and outputs of the loss backends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["LossParts", "LossProblem", "LossSums", "PreparedLoss"]
 
 
 class LossProblem(NamedTuple):
-    """One evaluation of the loss, checked as far as shapes tell. None of its tensors is changed."""
+    """One evaluation of the loss, with shapes checked. No tensor is modified."""
 
     logits: Tensor
     """(N, K, ...) floating, of any strides."""
@@ -25,19 +25,19 @@ class LossProblem(NamedTuple):
     kind: str
     """Penalty function."""
     ignore_index: int | None
-    """Label of the samples that do not count. None: all count."""
+    """Label to ignore. None ignores no label."""
     class_weight: Tensor | None
     """(K,)."""
     label_smoothing: float
     """Fraction in [0, 1]."""
     sum_over_classes: bool
-    """Whether the penalty is the sum over classes, or their mean."""
+    """Whether the penalty is the sum over classes instead of their mean."""
     penalty_weight: float
     """Factor of the penalty in the loss."""
     sample_weight: Tensor | None
     """(N, ...) weights of the cross entropy."""
     avg_factor: Tensor | None
-    """() divisor of the summed cross entropy. None: its own mean."""
+    """() divisor of the summed cross entropy. None means its own mean."""
 
     @property
     def soft(self) -> bool:
@@ -46,24 +46,24 @@ class LossProblem(NamedTuple):
 
     @property
     def fusable(self) -> bool:
-        """Whether there are samples, and the gradient goes to the logits alone."""
+        """Whether there are samples, and only the logits need a gradient."""
         weight = self.sample_weight
         weighted = weight is not None and weight.requires_grad
         return self.logits.numel() > 0 and not (self.target.requires_grad or weighted)
 
 
 class PreparedLoss(NamedTuple):
-    """A loss with its divisors: all tensors on the device of the logits."""
+    """A loss with its divisors; all tensors are on the device of the logits."""
 
     logits: Tensor
     """(N, K, ...) floating, of any strides."""
     target: Tensor
     """Labels (N, ...) int64, or class probabilities of the shape of ``logits``."""
     valid: Tensor | None
-    """(N, ...) bool of the samples that count. None: all; always so for probabilities, and where
-    the backend goes by the labels."""
+    """(N, ...) bool, true for valid samples. None means all, as always for probabilities and for
+    backends that use the labels instead."""
     ignore_index: int | None
-    """Label of the samples that do not count."""
+    """Label to ignore."""
     multipliers: Tensor
     """(K,) lambda."""
     rho: Tensor
@@ -79,12 +79,12 @@ class PreparedLoss(NamedTuple):
     sample_weight: Tensor | None
     """(N, ...) weights of the cross entropy."""
     entropy_scale: float | Tensor
-    """What the sum of the cross entropies is multiplied by: a float or, like the others, a tensor
-    () where asking for its value would be slow, or impossible."""
+    """Factor of the sum of the cross entropies: a float or, like the others, a tensor () if reading
+    its value would be slow or impossible."""
     penalty_scale: float | Tensor
-    """What the sum of the penalties is multiplied by."""
+    """Factor of the sum of the penalties."""
     constraint_share: float | Tensor
-    """One constraint's share of all: 1 / (valid samples x classes)."""
+    """Share of a single constraint: 1 / (valid samples x classes)."""
     penalty_weight: float
     """Factor of the penalty in the loss."""
 
@@ -106,7 +106,7 @@ class LossSums(NamedTuple):
 
 
 class LossParts(NamedTuple):
-    """What a loss value is made of: detached scalars for logging."""
+    """Parts of a loss value: detached scalars for logging."""
 
     cross_entropy: Tensor
     """Cross entropy, averaged."""

@@ -1,4 +1,4 @@
-"""By what the loss is computed on this machine, in words."""
+"""Describe what computes the loss on this machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["report"]
 
 
 def report() -> dict[str, str]:
-    """What is there and what is chosen, by name.
+    """Collect what is available and what is chosen, by name.
 
     Raises:
-        ValueError: If ``CALS_MM_BACKEND`` names no backend.
+        ValueError: If ``CALS_MM_BACKEND`` is not a backend.
     """
     asked = asked_backend()
     facts = {"CALS_MM_BACKEND": asked if "CALS_MM_BACKEND" in os.environ else "not set (auto)"}
@@ -49,7 +49,7 @@ def _is_there(name: str, device: str) -> bool:
 
 
 def _chosen(device: str) -> str:
-    """The backend of a loss of labels with PHR in float32, and of one in half precision."""
+    """The backends of a loss of labels with PHR in float32 and in half precision."""
     ones = torch.ones(2, device=device)
     label = torch.zeros(1, dtype=torch.long, device=device)
     names = {}

@@ -1,4 +1,4 @@
-"""The loss of bilinearly resized logits: what its backends get and give, and the eager one."""
+"""The loss of bilinearly resized logits: the problem, its sums, and the eager backend."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .problem import PreparedLoss
 __all__ = ["ResizedProblem", "ResizedSums", "count_correct", "eager_resized_loss", "precise"]
 
 LARGE = 100.0
-"""Logits of this size, mixed in float32, are off by 1e-5: where two classes nearly tie, so is the
-gradient."""
+"""Interpolating logits of this size in float32 has an error of 1e-5, and so has the gradient where
+two classes nearly tie."""
 
 
 class ResizedProblem(NamedTuple):
     """A loss whose logits are resized to the size of its labels."""
 
     loss: PreparedLoss
-    """Its ``logits`` are (N, K, h, w) in float32 or float64, before resizing; all else is of the
-    labels' size (H, W)."""
+    """Its ``logits`` are (N, K, h, w) in float32 or float64, before resizing; everything else has
+    the size (H, W) of the labels."""
     align_corners: bool
     """Whether the centres of the corner pixels coincide, rather than the corners."""
 
@@ -35,7 +35,7 @@ class ResizedProblem(NamedTuple):
 
 
 class ResizedSums(NamedTuple):
-    """Scalars, those of :class:`LossSums` and one more."""
+    """The scalars of :class:`LossSums` and one more."""
 
     entropy: float | Tensor
     """Sum of the cross entropies times ``entropy_scale``."""
@@ -48,7 +48,7 @@ class ResizedSums(NamedTuple):
 
 
 def eager_resized_loss(problem: ResizedProblem) -> ResizedSums:
-    """Loss of a problem by full-size tensors, differentiable by autograd, also twice.
+    """Compute the loss with full-size tensors; autograd can differentiate it twice.
 
     Args:
         problem: The loss.
@@ -63,16 +63,16 @@ def eager_resized_loss(problem: ResizedProblem) -> ResizedSums:
 
 
 def count_correct(logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
-    """Number () of pixels (N, ...) whose label has the first of the largest logits (N, K, ...)."""
+    """Count the pixels (N, ...) whose label has the first of the largest logits (N, K, ...)."""
     correct = logits.argmax(1) == target
     return (correct if valid is None else correct & valid).sum()
 
 
 def precise(logits: Tensor) -> Tensor:
-    """The logits, in float64 where any is so large that float32 is too coarse between two of them.
+    """Convert logits to float64 if any is too large for interpolation in float32.
 
-    They are few before resizing, so to look at them costs little; elsewhere than on the CPU it
-    would wait for the device, and they stay as they are.
+    The check is cheap before resizing. It is done on the CPU only; on other devices it would wait
+    for the device.
     """
     if logits.device.type != "cpu" or logits.dtype == torch.float64:
         return logits

@@ -1,4 +1,4 @@
-"""Worker threads for tiles of tensor work."""
+"""Worker threads for tiles of tensor operations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 __all__ = ["buffers", "run_tiles"]
 
 SERIAL_ELEMENTS = 32768
-"""Operands of fewer elements are treated by torch in the calling thread alone."""
+"""Torch processes operands with fewer elements in the calling thread."""
 
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
@@ -25,15 +25,15 @@ _local = threading.local()
 def run_tiles(make_worker: Callable[[], Callable[[int], None]], tiles: int, first: Tensor) -> None:
     """Call ``worker(i)`` once for each i < ``tiles``, on as many threads as torch may use.
 
-    Torch releases the interpreter lock inside its kernels, so the workers run side by side. Each
-    runs its kernels on itself alone: tiles are the only parallelism, without a barrier after
-    each operation, at which one delayed thread would hold up the others.
+    Torch releases the interpreter lock inside its kernels, so the workers run in parallel. Each
+    worker runs its kernels in a single thread, so there is no barrier after each operation at which
+    one delayed thread would hold up the others.
 
     Args:
-        make_worker: Makes the function that a thread calls with numbers of tiles; one for each
-            thread, so that it may keep state.
-        tiles: How many there are.
-        first: One of the largest. Other than on the CPU, all are done in this thread, as launches.
+        make_worker: Makes the function that a thread calls with tile indices; one per thread, so
+            that it may keep state.
+        tiles: Number of tiles.
+        first: One of the largest tiles. If it is not on the CPU, this thread launches all tiles.
     """
     threads = torch.get_num_threads() if first.device.type == "cpu" else 1
     numbers = itertools.count()  # next() of a count is atomic
@@ -46,7 +46,7 @@ def run_tiles(make_worker: Callable[[], Callable[[int], None]], tiles: int, firs
                     return
                 worker(number)
 
-    # A single tile too is better off on a worker, unless torch's kernels do not split it anyway.
+    # A single tile is also faster on a worker, unless torch's kernels do not split it anyway.
     if threads == 1 or (tiles == 1 and first.numel() < SERIAL_ELEMENTS):
         work()
         return
@@ -58,9 +58,9 @@ def run_tiles(make_worker: Callable[[], Callable[[int], None]], tiles: int, firs
 
 
 def buffers(number: int, like: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """So many tensors of the shape of a tile, with any content, that this thread has to itself.
+    """Return uninitialised tensors of a tile's shape that belong to this thread.
 
-    They are kept from call to call: memory new from the system costs more than the work on it.
+    They are reused, since allocating new memory costs more than the work on it.
     """
     if like.device.type != "cpu":
         return torch.empty((number, *like.shape), dtype=dtype, device=like.device).unbind(0)
@@ -79,19 +79,19 @@ def _threads(size: int) -> ThreadPoolExecutor:
             _pool = ThreadPoolExecutor(size, "cals_mm", initializer=_use_one_thread)
             started = threading.Barrier(size)
             wait([_pool.submit(started.wait) for _ in range(size)])
-            torch.set_num_threads(threads)  # what threads begin with that come later
+            torch.set_num_threads(threads)  # the initial value of new threads
             _pool_size = size
         return _pool
 
 
 def _use_one_thread() -> None:
-    # A thread takes over the common number when it first asks for it, and would do so later.
+    # A thread adopts the common number on its first read, which would otherwise happen later.
     torch.get_num_threads()
     torch.set_num_threads(1)
 
 
 def _forget_pool() -> None:
-    # A forked child has none of its parent's threads, and perhaps a lock that one of them held.
+    # A forked child has no threads of its parent, but maybe a lock that one of them held.
     global _pool, _pool_lock
     _pool, _pool_lock = None, threading.Lock()
 

@@ -7,18 +7,18 @@ from torch import Tensor
 __all__ = ["dense", "has_class_rows", "split"]
 
 TILE = 1 << 17
-"""Elements of a tile: four float32 buffers of it lie in the cache, and each operation on it takes
-several times as long as its call."""
+"""Elements of a tile: four float32 buffers of this size fit into the cache, and each operation
+takes several times as long as its call."""
 
 SMALL = 1 << 18
-"""Elements that are one tile: to wake threads for parts of it takes longer than they save."""
+"""Up to this many elements form one tile, as waking threads would take longer than they save."""
 
 DEVICE_ELEMENTS = 1 << 24
-"""Elements of a tile where every operation is a launch on an accelerator."""
+"""Elements of a tile on an accelerator, where every operation is a kernel launch."""
 
 
 def has_class_rows(logits: Tensor) -> bool:
-    """Whether the classes of a sample lie side by side: (N, K), or channels last."""
+    """Whether the classes of a sample are contiguous: (N, K), or channels last."""
     return logits.movedim(1, -1).is_contiguous()
 
 
@@ -29,11 +29,11 @@ def dense(logits: Tensor) -> Tensor:
 
 
 def split(part: Tensor, logits: Tensor) -> list[Tensor]:
-    """Tiles (B, C, P), or (B, C) where the classes of a sample lie side by side.
+    """Split into tiles (B, C, P), or (B, C) if the classes of a sample are contiguous.
 
     Args:
         part: (N, C, ...) like the logits, C = K, or (N, ...) like the labels, C = 1.
-        logits: (N, K, ...), dense; its shape and layout decide on the tiles.
+        logits: (N, K, ...), dense; its shape and layout determine the tiles.
 
     Returns:
         Views of ``part``, if it is contiguous or has the layout of ``logits``.
@@ -52,5 +52,5 @@ def split(part: Tensor, logits: Tensor) -> list[Tensor]:
     if pixels <= fitting:
         return list(images.split(max(1, limit // (num_classes * pixels))))
     count = -(-pixels // fitting)
-    size = -(-pixels // (16 * count)) * 16  # of equal size, on vector boundaries
+    size = -(-pixels // (16 * count)) * 16  # equal sizes, at vector boundaries
     return [tile for image in images.split(1) for tile in image.split(size, 2)]

@@ -1,7 +1,7 @@
-"""Triton kernels of the loss. A tile is (pixels, classes), whatever the layout in memory.
+"""Triton kernels of the loss. A tile is (pixels, classes), in any memory layout.
 
-The arithmetic is that of the eager backend in float32. Samples that do not count are read as
-zeros, so inf and NaN in them go nowhere.
+The arithmetic is that of the eager backend in float32. Samples that are not valid are read as
+zeros, so inf and NaN in them have no effect.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def loss_kernel_many_classes(
 
 @triton.jit
 def scale_kernel(values, factor, count, BLOCK: tl.constexpr):
-    """Multiply in place, and touch nothing where the factor is 1."""
+    """Multiply in place, unless the factor is 1."""
     scale = tl.load(factor)
     if scale != 1.0:
         at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)

@@ -13,23 +13,23 @@ from .triton_kernels import loss_kernel, loss_kernel_many_classes, scale_kernel
 __all__ = ["scale_unless_one_", "triton_loss"]
 
 TILE = 4096
-"""Logits of a tile, which a program holds in registers."""
+"""Logits of a tile, which a program keeps in registers."""
 
 MANY_CLASSES_TILE = (16, 256)
-"""Pixels and classes of a tile where the classes of enough pixels do not fit into one."""
+"""Pixels and classes of a tile if the classes of enough pixels do not fit into one."""
 
 
 def triton_loss(
     problem: PreparedLoss, *, with_gradient: bool, gradient_unit: float | Tensor = 1.0
 ) -> tuple[LossSums, Tensor | None]:
-    """Loss, and its gradient by the logits, from one read of the logits.
+    """Compute the loss, and its gradient by the logits, reading the logits once.
 
-    Nothing here waits for the device. Labels out of range set off an assertion on the device.
+    Nothing here waits for the device. Labels out of range trigger a device-side assertion.
 
     Args:
         problem: The loss, with labels; logits in float32, float16 or bfloat16.
         with_gradient: Whether to compute the gradient.
-        gradient_unit: The gradient is divided by it.
+        gradient_unit: Divisor of the gradient.
 
     Returns:
         Float64 sums, and the gradient in the shape, dtype and (where dense) strides of the logits.
@@ -101,7 +101,7 @@ def scale_unless_one_(gradient: Tensor, factor: Tensor) -> Tensor:
 def _tile(num_classes: int, *, rows: bool) -> tuple[bool, tuple[int, int]]:
     """Whether the classes need a loop, and the pixels and classes of a tile."""
     block_k = triton.next_power_of_2(num_classes)
-    # Where pixels lie side by side, fewer than 16 of them would waste most of each transaction.
+    # If pixels are contiguous, fewer than 16 of them would waste most of each transaction.
     fewest = 1 if rows else 16
     if block_k * fewest > 2 * TILE:
         return True, MANY_CLASSES_TILE if not rows else (1, TILE)
@@ -109,7 +109,7 @@ def _tile(num_classes: int, *, rows: bool) -> tuple[bool, tuple[int, int]]:
 
 
 def _on_device(device: torch.device, *values: float | Tensor) -> Tensor:
-    # Filled there: a copy from the host could wait for the device.
+    # Filled on the device, as a copy from the host could wait for it.
     return torch.stack(
         [
             v.to(torch.float32)
@@ -121,5 +121,5 @@ def _on_device(device: torch.device, *values: float | Tensor) -> Tensor:
 
 
 def _device_of(tensor: Tensor) -> torch.cuda.device:
-    # A device index of -1 leaves the current device alone.
+    # A device index of -1 keeps the current device.
     return torch.cuda.device(tensor.device.index if tensor.is_cuda else -1)
