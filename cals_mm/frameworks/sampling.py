@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from mmengine.dataset import DefaultSampler
-from mmengine.dist import get_dist_info
+from mmengine.dist import all_gather_object, get_dist_info
 from torch.utils.data import DataLoader, DistributedSampler
 
-__all__ = ["SampleCounter", "is_repeated", "loaders_of"]
+__all__ = ["SampleCounter", "is_repeated", "last_is_repeated", "loaders_of"]
 
 
 def is_repeated(number: int, size: int) -> bool:
@@ -29,6 +29,34 @@ def is_repeated(number: int, size: int) -> bool:
     """
     rank, world_size = get_dist_info()
     return bool(world_size > 1 and number * world_size + rank >= size)
+
+
+def last_is_repeated(seen: int, size: int, first: Hashable, last: Hashable) -> tuple[bool, int]:
+    """Whether the last sample of this process is a repetition, told without the sampler.
+
+    A sampler that fills up gives all processes equally many samples, and repeats those that came
+    first. Whatever is distributed otherwise counts as it is. To be called on all processes.
+
+    Args:
+        seen: Number of samples that this process has seen.
+        size: Length of the data set.
+        first: What the first of them is known by; the same for all if that is unknown.
+        last: What the last of them is known by.
+
+    Returns:
+        The answer, and the number of all other samples beyond ``size``, over all processes.
+    """
+    _, world_size = get_dist_info()
+    if world_size == 1:
+        return False, 0
+    found = all_gather_object((seen, first, last))
+    beyond = max(0, sum(number for number, _, _ in found) - size)
+    if not 0 < beyond < world_size or len({number for number, _, _ in found}) > 1:
+        return False, beyond
+    repetitions = enumerate(found[world_size - beyond :])
+    if any(name != found[i % size][1] for i, (_, _, name) in repetitions):
+        return False, beyond
+    return is_repeated(seen - 1, size), 0
 
 
 def loaders_of(loop: Any) -> list[DataLoader[Any]]:

@@ -73,6 +73,12 @@ def log_classes(statistics: CalibrationStatistics, names: Sequence[str] | None) 
     print_log(f"calibration per class (percent):\n{table}", logger="current")
 
 
+def key_of(sample: Any) -> str:
+    """What tells a data sample from others; the same for all that hold no such thing."""
+    known = sample if isinstance(sample, Mapping) else sample.to_dict()
+    return f"{known.get('img_path')}, {known.get('sample_idx')}"
+
+
 def name_of(samples: Sequence[Any]) -> str:
     """Name of one or several data samples in a warning."""
     first = samples[0] if isinstance(samples[0], Mapping) else samples[0].to_dict()

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from cals_mm.core import CalibrationMeter
 from cals_mm.core.calibration_meter import Aggregate
-from cals_mm.frameworks import is_repeated, logits_and_target
+from cals_mm.frameworks import logits_and_target
 from cals_mm.frameworks.reporting import never_fatal, warn
+from cals_mm.frameworks.sampling import last_is_repeated
 from cals_mm.functional import CalibrationStatistics
 from cals_mm.functional._probabilities import NOT_LOGITS, are_probabilities
 
-from ._report import check_out_file, draw, log_classes, name_of, save
+from ._report import check_out_file, draw, key_of, log_classes, name_of, save
 
 __all__ = ["CalibrationMetric"]
 
@@ -32,10 +33,10 @@ class CalibrationMetric(BaseMetric):
 
     It passes the predictions to a :class:`~cals_mm.core.CalibrationMeter` and returns its values,
     for classification and for segmentation, where every valid pixel is a sample. The sums of
-    several processes are added up, and each sample is counted once even if a sampler repeats some
-    to give all processes equally many. If no sample is valid, all values are NaN and a warning is
-    logged. To keep the checkpoint with the smallest calibration error, set
-    ``save_best='calibration/ECE', rule='less'``.
+    several processes are added up, and each sample is counted once even if ``DefaultSampler`` or
+    ``DistributedSampler`` repeats some to give all processes equally many. If no sample is valid,
+    all values are NaN and a warning is logged. To keep the checkpoint with the smallest calibration
+    error, set ``save_best='calibration/ECE', rule='less'``.
 
     Args:
         num_bins: Number of equal-width bins (a, b] of the confidence.
@@ -95,6 +96,7 @@ class CalibrationMetric(BaseMetric):
         # Only at the end of the evaluation is it known whether the last sample is a repetition.
         self._last: CalibrationMeter | None = None
         self._seen = 0
+        self._ends: tuple[str, str] = ("", "")
         self._num_named = 0
         self._not_logits = not self.probabilities
 
@@ -122,6 +124,8 @@ class CalibrationMetric(BaseMetric):
             logits, target = (torch.stack(tensors) for tensors in zip(*pairs[part], strict=True))
             self._count_last()
             self._last = self._measure(logits, target, data_samples[part])
+        first = self._ends[0] if self._seen else key_of(data_samples[0])
+        self._ends = (first, key_of(data_samples[-1]))
         self._seen += len(pairs)
 
     def _check(self, logits: Tensor) -> None:
@@ -168,8 +172,14 @@ class CalibrationMetric(BaseMetric):
         Returns:
             The values by name, with the prefix; the same on every process.
         """
-        if not is_repeated(self._seen - 1, size):
+        repeated, beyond = last_is_repeated(self._seen, size, *self._ends)
+        if not repeated:
             self._count_last()
+        if beyond:
+            warn(
+                f"{self.prefix}: {size + beyond} samples seen of a data set of {size}; what the "
+                "sampler repeats counts as often (DefaultSampler's repetitions are left out)"
+            )
         if self._not_logits and self._seen:
             warn(NOT_LOGITS)
         meter = self._meter.all_reduce_()

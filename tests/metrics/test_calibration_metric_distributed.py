@@ -14,11 +14,30 @@ from cals_mm.metrics import CalibrationMetric
 
 from .test_calibration_metric import image, scores
 
+
+def filled_up(size, rank, world_size):
+    return list(DefaultSampler(range(size), shuffle=True, seed=3))
+
+
+def as_they_are(size, rank, world_size):
+    return list(DefaultSampler(range(size), shuffle=True, seed=3, round_up=False))
+
+
+def uneven(size, rank, world_size):
+    """All but one for each other process to the first."""
+    first = size - world_size + 1
+    return list(range(first)) if rank == 0 else [first + rank - 1]
+
+
 CASES = [
-    (7, {}, "images"),
-    (7, {"aggregate": "image"}, "images"),
-    (2, {}, "images"),
-    (23, {}, "scores"),
+    (7, {}, "images", filled_up),
+    (7, {"aggregate": "image"}, "images", filled_up),
+    (2, {}, "images", filled_up),
+    (23, {}, "scores", filled_up),
+    (7, {}, "images", as_they_are),
+    (23, {}, "scores", as_they_are),
+    (7, {}, "images", uneven),
+    (23, {}, "scores", uneven),
 ]
 
 
@@ -28,9 +47,9 @@ def run(rank, world_size, port, path):
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
         dist.init_process_group("gloo", rank=rank, world_size=world_size)
     results = []
-    for size, arguments, kind in CASES:
+    for size, arguments, kind, sampled in CASES:
         make = image if kind == "images" else scores
-        order = list(DefaultSampler(range(size), shuffle=True, seed=3))
+        order = sampled(size, rank, world_size)
         evaluator = Evaluator(CalibrationMetric(draw=False, **arguments))
         batch = 3 if kind == "scores" else 2
         for start in range(0, len(order), batch):
