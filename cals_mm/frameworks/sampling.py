@@ -93,8 +93,21 @@ class SampleCounter:
         """Start again with the first loader."""
         self._left: Iterator[DataLoader[Any]] = iter(self._loaders)
         self._next_loader()
+        self._advanced = False
+
+    def end_loader(self) -> bool:
+        """Say that a loop has seen its current loader to the end.
+
+        Returns:
+            Whether loaders are left, for a loop that ends a validation for each of them.
+        """
+        if not self._advanced:
+            self._next_loader()
+        self._advanced = False
+        return self._loader is not None
 
     def _next_loader(self) -> None:
+        self._advanced = True
         self._seen, self._batches = 0, 0
         self._loader: DataLoader[Any] | None = next(self._left, None)
 

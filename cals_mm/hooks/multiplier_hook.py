@@ -73,7 +73,7 @@ class CALSMultiplierHook(FollowingHook):
         self._statistics: ValidationStatistics | None = None
         self._counter = SampleCounter([])
         self._nonfinite: str | None = None
-        self._over = False
+        self._over = self._more = False
         self._not_logits = True
         self._missed = False
         self._stack = ExitStack()
@@ -135,11 +135,16 @@ class CALSMultiplierHook(FollowingHook):
 
     def _start_pass(self) -> None:
         self._counter.restart()
-        self._nonfinite, self._over, self._not_logits = None, False, True
+        self._nonfinite, self._not_logits = None, True
+        self._over = self._more = False
 
     def end_pass(self) -> None:
-        """Start afresh at the next batch: an EMA hook may validate the original weights as well."""
-        self._over = True
+        """Start afresh at the next batch: an EMA hook may validate the original weights as well.
+
+        A loop may also end an epoch for each of its loaders; then the next one continues the pass.
+        """
+        self._more = self._counter.end_loader()
+        self._over = not self._more
 
     def after_val_iter(
         self,
@@ -172,6 +177,11 @@ class CALSMultiplierHook(FollowingHook):
                 self._nonfinite = f"validation batch {batch_idx} of process {get_rank()}: {error}"
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Update the state of the loss, unless another loader of this validation is to come."""
+        if not self._more:
+            self._update(runner)
+
+    def _update(self, runner: Runner) -> None:
         """Update the state of the loss, identically on all processes."""
         statistics, self._statistics = self._statistics, None
         if statistics is None or self._loss is None:
@@ -192,8 +202,9 @@ class CALSMultiplierHook(FollowingHook):
         runner.message_hub.update_info(MARKER, runner.iter)
 
     def after_val(self, runner: Runner) -> None:
-        """Restore the model."""
+        """Restore the model, and update the state if the loop left a loader out."""
         self._stack.close()
+        self._update(runner)
 
     def after_train(self, runner: Runner) -> None:
         """Run the last validation if it was missed, and draw the curves."""

@@ -41,6 +41,30 @@ class LoadersLoop(ValLoop):
         return metrics
 
 
+@LOOPS.register_module()
+class EpochsLoop(LoadersLoop):
+    """Ends an epoch of its own for each loader, but for those left out at the end."""
+
+    def __init__(self, *args, left_out=0, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.used = self.loaders[: len(self.loaders) - left_out]
+        self.updates: list[int] = []
+
+    def run(self) -> dict:
+        self.runner.call_hook("before_val")
+        self.runner.model.eval()
+        for loader in self.used:
+            self.runner.call_hook("before_val_epoch")
+            for number, batch in enumerate(loader):
+                self.run_iter(number, batch)
+            metrics = self.evaluator.evaluate(len(loader.dataset))
+            self.runner.call_hook("after_val_epoch", metrics=metrics)
+            state = self.runner.model.decode_head.loss_decode.state
+            self.updates.append(int(state.num_updates))
+        self.runner.call_hook("after_val")
+        return metrics
+
+
 @DATA_SAMPLERS.register_module()
 class TwiceSampler(Sampler):
     """Every sample twice, from the last to the first."""
@@ -88,6 +112,19 @@ def test_several_loaders_are_one_validation(tmp_path: Path, sets: int, through: 
     runner = train(cfg)
     assert len(runner.val_loop.loaders) == sets + 1
     assert_by_hand(runner, runner.val_loop.loaders)
+
+
+@pytest.mark.parametrize("sets, left_out", [(1, 0), (2, 0), (2, 1)])
+def test_an_epoch_for_each_loader_is_still_one_validation(
+    tmp_path: Path, sets: int, left_out: int
+) -> None:
+    cfg = tiny_config(tmp_path, steps=1)
+    more = [second_set(cfg, tmp_path)] * sets
+    cfg.val_cfg = dict(type="EpochsLoop", more=more, left_out=left_out)
+    runner = train(cfg)
+    loop = runner.val_loop
+    assert loop.updates == [0] * sets + [1] * (not left_out)
+    assert_by_hand(runner, loop.used)
 
 
 @pytest.mark.parametrize("sampler", [dict(type="TwiceSampler"), dict(type="InfiniteTwice")])
