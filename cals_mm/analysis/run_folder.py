@@ -45,10 +45,10 @@ def find_run(
     if checkpoint is None:
         best = sorted(folder.glob("best_*.pth"), key=os.path.getmtime)
         # A run with several `save_best` metrics has several best checkpoints.
-        kinds = {path.name.split("_epoch_")[0].split("_iter_")[0] for path in best}
-        if len(kinds) > 1:
+        metrics = {path.name.split("_epoch_")[0].split("_iter_")[0] for path in best}
+        if len(metrics) > 1:
             raise ValueError(
-                f"{work_dir!r} holds best checkpoints by {len(kinds)} metrics "
+                f"{work_dir!r} holds best checkpoints by {len(metrics)} metrics "
                 f"({', '.join(path.name for path in best)}); choose one by --checkpoint"
             )
         checkpoint = str(best[-1]) if best else last

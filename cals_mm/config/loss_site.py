@@ -50,10 +50,10 @@ class LossSite:
 
 def type_name(config: Mapping[str, Any]) -> str:
     """Class name of a component's config, without scope; the type may also be a class."""
-    kind = config.get("type")
-    if kind is None:
+    component = config.get("type")
+    if component is None:
         return "None"
-    return str(getattr(kind, "__name__", kind)).rsplit(".", 1)[-1]
+    return str(getattr(component, "__name__", component)).rsplit(".", 1)[-1]
 
 
 def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossSite:

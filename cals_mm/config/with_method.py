@@ -98,9 +98,9 @@ def with_method(
         if method.hook and not cfg.get("val_dataloader"):
             raise ValueError(f"{error}; and the config has no val_dataloader") from error
         raise
-    kind = "segmentation" if site.segmentation else "classification"
-    if method.only not in (None, kind):
-        raise ValueError(f"the method {name} is for {method.only}; this config is of {kind}")
+    task = "segmentation" if site.segmentation else "classification"
+    if method.only not in (None, task):
+        raise ValueError(f"the method {name} is for {method.only}; this config is of {task}")
     if method.loss is not None:
         known = {**method.defaults, **task_values(cfg), "num_classes": site.num_classes}
         taken = {key: known[key] for key in method.takes if key in known}

@@ -69,7 +69,7 @@ NEWSGROUPS = (
 
 
 def missing_data_error(
-    name: str, path: str | Path, root: str | Path, kind: tuple[str, str]
+    name: str, path: str | Path, root: str | Path, instructions: tuple[str, str]
 ) -> ValueError:
     """Make the error for a data set whose files are not where they should be.
 
@@ -77,12 +77,12 @@ def missing_data_error(
         name: Name of the data set.
         path: The missing file or folder.
         root: Data root.
-        kind: Expected layout and how to get it, e.g. ``CITYSCAPES``.
+        instructions: Expected layout and how to get it, e.g. ``CITYSCAPES``.
 
     Returns:
         The ``ValueError`` to raise, one line.
     """
-    layout, source = kind
+    layout, source = instructions
     return ValueError(
         f"no {name} data at {path}: expected {layout} under the data root {root}. "
         f"To get it, {source}; or give another folder with --data-root. {_NO_DATA_NEEDED}."

@@ -30,8 +30,8 @@ def check_checkpoint(path: str) -> None:
         return
     file = Path(path).expanduser()
     if not file.is_file():
-        kind = "is a folder" if file.is_dir() else "does not exist"
-        raise FileNotFoundError(f"checkpoint {path!r} {kind}; give the path of a .pth file")
+        problem = "is a folder" if file.is_dir() else "does not exist"
+        raise FileNotFoundError(f"checkpoint {path!r} {problem}; give the path of a .pth file")
     if not os.access(file, os.R_OK):
         raise PermissionError(f"checkpoint {path!r} may not be read; change its permissions")
     if not _is_complete(file):

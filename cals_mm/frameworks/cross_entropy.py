@@ -14,8 +14,8 @@ def is_softmax_entropy(loss: nn.Module) -> bool:
 
     Subclasses are not accepted, since they may compute anything.
     """
-    kind = type(loss)
-    known = (kind.__module__, kind.__name__) == (
+    cls = type(loss)
+    known = (cls.__module__, cls.__name__) == (
         "mmseg.models.losses.cross_entropy_loss",
         "CrossEntropyLoss",
     )

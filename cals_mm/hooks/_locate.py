@@ -56,7 +56,7 @@ def locate_loss(
         key: module for key, module in model.named_modules() if isinstance(module, StatefulLoss)
     }
     losses = {key: module for key, module in found.items() if module.driven_by == hook}
-    kinds = " and ".join(sorted({type(module).__name__ for module in losses.values()}))
+    types = " and ".join(sorted({type(module).__name__ for module in losses.values()}))
     if found and not losses:
         other = next(iter(found.values()))
         raise ValueError(
@@ -67,13 +67,13 @@ def locate_loss(
         raise LossNotFoundError(_NOT_FOUND[hook])
     if name is None and len(losses) > 1:
         raise ValueError(
-            f"the model has {len(losses)} {kinds} modules ({', '.join(losses)}): say which one "
+            f"the model has {len(losses)} {types} modules ({', '.join(losses)}): say which one "
             f"learns with {hook}(module='...')"
         )
     if name is None:
         name = next(iter(losses))
     if name not in losses:
-        raise LossNotFoundError(f"module={name!r} is no {kinds}; there is: {', '.join(losses)}")
+        raise LossNotFoundError(f"module={name!r} is no {types}; there is: {', '.join(losses)}")
     loss = losses[name]
     if loss.ignore_index is None:
         return Located(loss, None, name)

@@ -37,16 +37,16 @@ def build_rule(
     if isinstance(margin, str) and margin != "auto":
         raise ValueError(f"margin must be a number of logit units or 'auto', got {margin!r}")
     given = {"type": rule} if isinstance(rule, str) else dict(rule)
-    kind = given.pop("type", None)
-    if kind == "augmented_lagrangian":
+    name = given.pop("type", None)
+    if name == "augmented_lagrangian":
         if given:
             raise TypeError(
                 f"rule='augmented_lagrangian' takes its options beside it: {sorted(given)}"
             )
         found = AutoMargin() if margin == "auto" else margin
         return AugmentedLagrangian(num_classes, found, **settings)
-    if kind != "heuristic":
-        raise ValueError(f"rule must be 'augmented_lagrangian' or 'heuristic', got {kind!r}")
+    if name != "heuristic":
+        raise ValueError(f"rule must be 'augmented_lagrangian' or 'heuristic', got {name!r}")
     if margin == "auto":
         raise ValueError(
             "margin='auto' needs rule='augmented_lagrangian': the heuristic compares violations "

@@ -30,8 +30,8 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     """
     file = Path(path)
     if not file.is_file():
-        kind = "is a folder" if file.is_dir() else "does not exist"
-        raise FileNotFoundError(f"config file {path!r} {kind}; give the path of a config file")
+        problem = "is a folder" if file.is_dir() else "does not exist"
+        raise FileNotFoundError(f"config file {path!r} {problem}; give the path of a config file")
     if file.suffix not in SUFFIXES:
         raise ValueError(f"config file {path!r} must end in one of {', '.join(SUFFIXES)}")
     try:

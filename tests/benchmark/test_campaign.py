@@ -69,7 +69,7 @@ def test_held_out_figures_decide_and_test_figures_do_not(project):
 
 
 def test_best_and_last_checkpoint_are_kept_apart(project):
-    best, last = a_campaign(project), a_campaign(project, kind="last")
+    best, last = a_campaign(project), a_campaign(project, checkpoint="last")
     best.run()
     last.run()
     assert kinds(calls(project)) == ["test"] * 8 + ["train"] * 4

@@ -24,12 +24,12 @@ def leave_pictures(campaign):
             logits = torch.randn(200, 10, generator=generator)
             target = torch.distributions.Categorical(logits=logits).probs.argmax(1)
             logits = logits * (3 if method == "ce" else 1)
-            folder = run.test_folder(campaign.kind)
+            folder = run.test_folder(campaign.checkpoint)
             torch.save({"logits": logits, "target": target}, folder / "predictions.pt")
             sums = calibration_statistics(logits, target)
             torch.save(sums.to_dict(), folder / "calibration.pt")
             meta = {"meta": {"dataset_meta": {"classes": CLASSES}}}
-            torch.save(meta, run.checkpoint(campaign.kind)[1])
+            torch.save(meta, run.checkpoint(campaign.checkpoint)[1])
     run = campaign.a_run("cals", campaign.choices["cals"].setting, 0)
     images = run.folder / "20260101_000000" / "vis_data" / "vis_image"
     images.mkdir()

@@ -39,7 +39,7 @@ class Campaign:
         methods: Names of the methods.
         seeds: Seeds; settings are chosen with the first.
         tries: Number of settings to try of each method that has a knob.
-        kind: Checkpoint to test and to choose settings by, ``'best'`` on the held-out data or
+        checkpoint: Checkpoint to test and to choose settings by, ``'best'`` on the held-out data or
             ``'last'``.
         processes: Runs the commands. None starts nothing and collects finished runs only.
         say: Receives each line of progress.
@@ -50,7 +50,7 @@ class Campaign:
     methods: Sequence[str]
     seeds: Sequence[int]
     tries: int = 1
-    kind: str = "best"
+    checkpoint: str = "best"
     processes: Processes | None = None
     say: Callable[[str], None] = print
     failures: dict[str, str] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class Campaign:
             if str(run) in self.failures:
                 continue
             try:
-                held_out[setting] = run.held_out(self.kind)
+                held_out[setting] = run.held_out(self.checkpoint)
             except (ValueError, OSError) as error:
                 self.failures[str(run)] = str(error)
         missing = len(settings) - len(held_out)
@@ -141,18 +141,18 @@ class Campaign:
     def _test(self, run: Run) -> None:
         if str(run) in self.failures:
             return
-        metrics = run.tested(self.kind)
+        metrics = run.tested(self.checkpoint)
         if metrics is None:
             if self.processes is None:
                 raise ValueError("not tested yet")
-            folder = run.test_folder(self.kind)
+            folder = run.test_folder(self.checkpoint)
             self.processes.call(
-                lambda: run.test_command(self.kind, keep=True),
+                lambda: run.test_command(self.checkpoint, keep=True),
                 folder / "test.log",
                 run.folder / ".lock",
             )
-            run.mark_tested(self.kind)
-            metrics = run.tested(self.kind)
+            run.mark_tested(self.checkpoint)
+            metrics = run.tested(self.checkpoint)
             assert metrics is not None
             main = self.task.main
             self.say(

@@ -47,20 +47,20 @@ def best_epoch(records: dict[int, dict[str, float]], main: str, rule: str) -> in
     return max(sorted(records), key=lambda epoch: sign * records[epoch][main])
 
 
-def checkpoint_file(folder: Path, main: str, rule: str, kind: str) -> tuple[int, Path]:
+def checkpoint_file(folder: Path, main: str, rule: str, which: str) -> tuple[int, Path]:
     """Epoch and file of the checkpoint to test.
 
     Args:
         folder: Folder of the run.
         main: Key of the metric that selects the best checkpoint.
         rule: ``'greater'`` or ``'less'``.
-        kind: ``'best'`` on the held-out data, or ``'last'``.
+        which: ``'best'`` on the held-out data, or ``'last'``.
 
     Raises:
         FileNotFoundError: If it does not exist.
         ValueError: If it is not complete.
     """
-    if kind == "best":
+    if which == "best":
         epoch = best_epoch(held_out_records(folder, main), main, rule)
         file = _best_file(folder, main, epoch)
     else:

@@ -150,31 +150,31 @@ class Run:
         marker = {"config": fingerprint(self.config(), TRAINING), "seconds": round(seconds, 1)}
         files.write_json(self.folder / MARKER, marker)
 
-    def held_out(self, kind: str) -> dict[str, float]:
+    def held_out(self, which: str) -> dict[str, float]:
         """Held-out figures of the ``'best'`` or the ``'last'`` checkpoint."""
-        epoch, _ = self.checkpoint(kind)
+        epoch, _ = self.checkpoint(which)
         records = held_out_records(self.folder, self.task.main.key)
         if epoch not in records:
             raise ValueError(f"the log of {self} has no validation of epoch {epoch}")
         return records[epoch]
 
-    def checkpoint(self, kind: str) -> tuple[int, Path]:
+    def checkpoint(self, which: str) -> tuple[int, Path]:
         """Epoch and file of the ``'best'`` or the ``'last'`` checkpoint."""
         saving = self.config().default_hooks.checkpoint
-        return checkpoint_file(self.folder, saving.save_best, saving.rule, kind)
+        return checkpoint_file(self.folder, saving.save_best, saving.rule, which)
 
-    def test_folder(self, kind: str) -> Path:
+    def test_folder(self, which: str) -> Path:
         """Folder of the test of a checkpoint."""
-        return self.folder / f"test-{kind}"
+        return self.folder / f"test-{which}"
 
-    def test_command(self, kind: str, keep: bool = False) -> list[str]:
+    def test_command(self, which: str, keep: bool = False) -> list[str]:
         """The command that tests a checkpoint, with the config dumped by the training.
 
         Args:
-            kind: ``'best'`` or ``'last'``.
+            which: ``'best'`` or ``'last'``.
             keep: Whether to keep the files that the report needs besides the figures.
         """
-        folder = self.test_folder(kind)
+        folder = self.test_folder(which)
         changes, more = {}, []
         if keep:
             for index, metric in enumerate(self.config().test_evaluator):
@@ -183,30 +183,30 @@ class Run:
             if self.task.single_labels:
                 more = ["--predictions", str(folder / "predictions.pt")]
         return [
-            *self._script("test.py", self.dumped_config, self.checkpoint(kind)[1]),
+            *self._script("test.py", self.dumped_config, self.checkpoint(which)[1]),
             *("--work-dir", str(folder), "--out", str(folder / "metrics.json"), *more),
             *self._shared(changes),
         ]
 
-    def tested(self, kind: str) -> dict[str, float] | None:
+    def tested(self, which: str) -> dict[str, float] | None:
         """Figures of the test of a checkpoint; None if it has to be tested (again)."""
-        marker = _read(self.test_folder(kind) / "tested.json")
-        if marker is None or marker["test"] != self._test_mark(kind):
+        marker = _read(self.test_folder(which) / "tested.json")
+        if marker is None or marker["test"] != self._test_mark(which):
             return None
         metrics: dict[str, float] = marker["metrics"]
         return metrics
 
-    def mark_tested(self, kind: str) -> None:
+    def mark_tested(self, which: str) -> None:
         """Record what was tested, and its figures."""
-        folder = self.test_folder(kind)
+        folder = self.test_folder(which)
         metrics = _read(folder / "metrics.json")
-        marker = {"test": self._test_mark(kind), "metrics": metrics}
+        marker = {"test": self._test_mark(which), "metrics": metrics}
         files.write_json(folder / "tested.json", marker)
 
-    def _test_mark(self, kind: str) -> dict[str, str]:
+    def _test_mark(self, which: str) -> dict[str, str]:
         return {
             "config": fingerprint(self.config(), TESTING),
-            "checkpoint": self.checkpoint(kind)[1].name,
+            "checkpoint": self.checkpoint(which)[1].name,
         }
 
     def _script(self, name: str, *args: Path) -> list[str]:

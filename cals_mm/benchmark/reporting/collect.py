@@ -28,7 +28,7 @@ def collect(campaign: Campaign) -> Results:
     """
     return Results(
         task=campaign.task,
-        checkpoint=campaign.kind,
+        checkpoint=campaign.checkpoint,
         seeds=tuple(campaign.seeds),
         tries=campaign.tries,
         epochs=campaign.budget.epochs,
@@ -55,7 +55,7 @@ def _row(campaign: Campaign, method: str) -> Row:
     figures = campaign.tested[method]
     setting = campaign.choices[method].setting
     first = campaign.a_run(method, setting, min(figures))
-    commands = (first.train_command(), first.test_command(campaign.kind))
+    commands = (first.train_command(), first.test_command(campaign.checkpoint))
     return Row(
         method=method,
         setting=setting.name,

@@ -59,7 +59,7 @@ def _resampled(campaign: Campaign, method: str, seeds: Sequence[int]) -> Tensor 
     """Figures (draws, seeds, values) of a method; None if single predictions were not kept."""
     setting = campaign.choices[method].setting
     runs = [campaign.a_run(method, setting, seed) for seed in seeds]
-    files = [run.test_folder(campaign.kind) / "predictions.pt" for run in runs]
+    files = [run.test_folder(campaign.checkpoint) / "predictions.pt" for run in runs]
     if not all(file.is_file() for file in files):
         return None
     return torch.stack([_cached(file) for file in files], 1)

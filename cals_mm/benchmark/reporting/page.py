@@ -60,12 +60,12 @@ class Cell(NamedTuple):
 
     Attributes:
         text: Its text; ``± ...`` or ``[...]`` after a figure is set small.
-        kind: ``'good'``, ``'bad'``, ``'text'`` (on the left) or nothing.
+        style: ``'good'``, ``'bad'``, ``'text'`` (on the left) or nothing.
         strong: Whether the text is bold.
     """
 
     text: str
-    kind: str = ""
+    style: str = ""
     strong: bool = False
 
 
@@ -87,9 +87,9 @@ def section(heading: str, *parts: str) -> str:
     return f"<section>\n<h2>{escape(heading)}</h2>\n{inner}\n</section>" if inner else ""
 
 
-def text(words: str, kind: str = "") -> str:
+def text(words: str, style: str = "") -> str:
     """A paragraph; ``**`` around words makes them bold."""
-    return f"<p{_attribute(kind)}>{_inline(words)}</p>"
+    return f"<p{_attribute(style)}>{_inline(words)}</p>"
 
 
 def bullets(lines: Sequence[str]) -> str:
@@ -100,7 +100,7 @@ def bullets(lines: Sequence[str]) -> str:
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """A table that can be scrolled sideways on a small screen; the first cells are headings."""
     rows = list(rows)
-    left = {i for row in rows for i, cell in enumerate(row) if cell.kind == "text"}
+    left = {i for row in rows for i, cell in enumerate(row) if cell.style == "text"}
     head = "".join(
         f'<th scope="col"{_attribute("text" if i in left else "")}>'
         f"{escape(name).replace(' %', '&nbsp;%')}</th>"
@@ -120,8 +120,8 @@ def pictures(items: Sequence[Picture], large: bool = False) -> str:
     """Figures side by side if there is room, or one below the other in full width."""
     if not items:
         return ""
-    kind = "pictures large" if large else "pictures"
-    return f'<div class="{kind}">{"".join(map(picture, items))}</div>'
+    style = "pictures large" if large else "pictures"
+    return f'<div class="{style}">{"".join(map(picture, items))}</div>'
 
 
 def picture(item: Picture) -> str:
@@ -144,11 +144,11 @@ def _cell(cell: Cell) -> str:
     shown = re.sub(r"^(.*?) (± [^ ]+|\[.*\])( .*)?$", r"\1\3<small>\2</small>", escape(cell.text))
     if cell.strong:
         shown = f"<strong>{shown}</strong>"
-    return f"<td{_attribute(cell.kind)}>{shown}</td>"
+    return f"<td{_attribute(cell.style)}>{shown}</td>"
 
 
-def _attribute(kind: str) -> str:
-    return f' class="{kind}"' if kind else ""
+def _attribute(style: str) -> str:
+    return f' class="{style}"' if style else ""
 
 
 def _inline(words: str) -> str:

@@ -47,7 +47,7 @@ def pooled(campaign: Campaign) -> dict[str, CalibrationStatistics]:
         parts = []
         for seed in campaign.tested[method]:
             run = campaign.a_run(method, campaign.choices[method].setting, seed)
-            file = run.test_folder(campaign.kind) / "calibration.pt"
+            file = run.test_folder(campaign.checkpoint) / "calibration.pt"
             if file.is_file():
                 parts.append(CalibrationStatistics.from_dict(torch.load(file)))
         if parts:
@@ -122,7 +122,7 @@ def _class_names(
     """Class names, which MMEngine writes into checkpoints; None if they do not fit."""
     seed = min(campaign.tested[method])
     run = campaign.a_run(method, campaign.choices[method].setting, seed)
-    _, file = run.checkpoint(campaign.kind)
+    _, file = run.checkpoint(campaign.checkpoint)
     # A checkpoint of our own; it contains MMEngine's message hub besides tensors.
     meta = torch.load(file, map_location="cpu", weights_only=False).get("meta", {})
     names = [str(name) for name in (meta.get("dataset_meta") or {}).get("classes", ())]

@@ -123,7 +123,7 @@ def _short(results: Results) -> list[str]:
 
 def _results(results: Results) -> str:
     columns = results.columns
-    kinds = {BETTER: "good", "": ""}
+    styles = {BETTER: "good", "": ""}
     uneven = any(len(row.seeds) < len(results.seeds) for row in results.rows)
     rows = [
         [
@@ -133,7 +133,7 @@ def _results(results: Results) -> str:
             *(
                 Cell(
                     f"{cell(row, column)} {mark(row, column)}".rstrip(),
-                    kinds.get(mark(row, column), "bad"),
+                    styles.get(mark(row, column), "bad"),
                     is_best(results, row, column),
                 )
                 for column in columns
