@@ -16,7 +16,7 @@ from cals_mm.core import NonFiniteLogitsError, ValidationStatistics
 from cals_mm.frameworks import keep_logits, logits_and_target, unwrap
 from cals_mm.frameworks.heads import refuse_other_scores
 from cals_mm.frameworks.sampling import SampleCounter, loaders_of
-from cals_mm.functional._probabilities import NOT_LOGITS, are_probabilities
+from cals_mm.functional._probabilities import LogitsCheck
 from cals_mm.losses import StatefulLoss
 from cals_mm.metrics import CalibrationMetric
 
@@ -74,7 +74,7 @@ class CALSMultiplierHook(FollowingHook):
         self._counter = SampleCounter([])
         self._nonfinite: str | None = None
         self._over = self._more = False
-        self._not_logits = True
+        self._check_logits = LogitsCheck()
         self._missed = False
         self._stack = ExitStack()
 
@@ -135,7 +135,7 @@ class CALSMultiplierHook(FollowingHook):
 
     def _start_pass(self) -> None:
         self._counter.restart()
-        self._nonfinite, self._not_logits = None, True
+        self._nonfinite, self._check_logits = None, LogitsCheck()
         self._over = self._more = False
 
     def end_pass(self) -> None:
@@ -169,7 +169,7 @@ class CALSMultiplierHook(FollowingHook):
         ignored = self._found.ignore_index
         try:
             for logits, target in _batches(samples):
-                self._not_logits = self._not_logits and are_probabilities(logits)
+                self._check_logits.add(logits)
                 mask = None if ignored is None else target != ignored
                 self._statistics.update(logits, mask, target)
         except NonFiniteLogitsError as error:
@@ -186,8 +186,8 @@ class CALSMultiplierHook(FollowingHook):
         statistics, self._statistics = self._statistics, None
         if statistics is None or self._loss is None:
             return
-        if self._not_logits and statistics.count:
-            runner.logger.warning(NOT_LOGITS)
+        if warning := self._check_logits.warning():
+            runner.logger.warning(warning)
         found = [message for message in all_gather_object(self._nonfinite) if message]
         self._nonfinite = None
         if found:

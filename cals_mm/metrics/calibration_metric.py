@@ -17,7 +17,7 @@ from cals_mm.frameworks import logits_and_target
 from cals_mm.frameworks.reporting import never_fatal, warn
 from cals_mm.frameworks.sampling import last_is_repeated
 from cals_mm.functional import CalibrationStatistics
-from cals_mm.functional._probabilities import NOT_LOGITS, are_probabilities
+from cals_mm.functional._probabilities import LogitsCheck
 
 from ._report import check_out_file, draw, key_of, log_classes, name_of, save
 
@@ -98,7 +98,7 @@ class CalibrationMetric(BaseMetric):
         self._seen = 0
         self._ends: tuple[str, str] = ("", "")
         self._num_named = 0
-        self._not_logits = not self.probabilities
+        self._check_logits = LogitsCheck()
 
     def _meter_for(self, ignore_index: int | None) -> CalibrationMeter:
         return CalibrationMeter(
@@ -148,7 +148,7 @@ class CalibrationMetric(BaseMetric):
         if ignore_index == "auto":
             ignore_index = -100 if logits.ndim == 2 else 255
         if not self.probabilities:
-            self._not_logits = self._not_logits and are_probabilities(logits)
+            self._check_logits.add(logits)
         meter = self._meter_for(ignore_index)
         meter.update(logits, target)
         if meter.nonfinite:
@@ -180,8 +180,8 @@ class CalibrationMetric(BaseMetric):
                 f"{self.prefix}: {size + beyond} samples seen of a data set of {size}; what the "
                 "sampler repeats counts as often (DefaultSampler's repetitions are left out)"
             )
-        if self._not_logits and self._seen:
-            warn(NOT_LOGITS)
+        if warning := self._check_logits.warning():
+            warn(warning)
         meter = self._meter.all_reduce_()
         self._start()
         self.statistics = meter.statistics

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cals_mm.functional._probabilities import NOT_LOGITS, are_probabilities
+from cals_mm.functional._probabilities import LogitsCheck
 
 __all__ = ["LogitScaler", "Passes"]
 
@@ -53,7 +53,7 @@ class Passes:
                 valid, or the batches can be read only once.
         """
         count, first = 0, self.count == 0
-        not_logits = first
+        check = LogitsCheck()
         for batch in self.make_batches():
             for logits, target in _valid_rows(*batch, ignore_index=self.ignore_index):
                 if self.num_classes not in (None, logits.shape[1]):
@@ -61,10 +61,11 @@ class Passes:
                         f"logits have {logits.shape[1]} classes, the scaler {self.num_classes}"
                     )
                 count += len(target)
-                not_logits = not_logits and are_probabilities(logits)
+                if first:
+                    check.add(logits)
                 yield logits, target
-        if not_logits and count:
-            warnings.warn(NOT_LOGITS, stacklevel=2)
+        if warning := check.warning():
+            warnings.warn(warning, stacklevel=2)
         if count == 0 and first:
             raise ValueError("no valid sample to fit to; check ignore_index and the mask")
         if self.count not in (0, count):

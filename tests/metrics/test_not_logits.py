@@ -12,7 +12,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from cals_mm import CalibrationMetric
 from cals_mm.core import ClassTemperatureScaler, TemperatureScaler, VectorScaler, suggest_margin
 from cals_mm.functional import calibration_statistics
-from cals_mm.functional._probabilities import are_probabilities
+from cals_mm.functional._probabilities import LogitsCheck, are_probabilities
 from tests.tiny import tiny_config, train
 
 torch.manual_seed(0)
@@ -60,6 +60,40 @@ def test_what_is_taken_for_probabilities(scores, expected):
     assert are_probabilities(scores) is expected
 
 
+# What a mask-classifying head predicts: classes of queries times their masks, summed up.
+QUERIES = 6 * torch.randn(8, 5)
+MASKS = 4 * torch.randn(8, 20, 20)
+MASK_SCORES = torch.einsum("qk,qhw->khw", QUERIES.softmax(1)[:, :-1], MASKS.softmax(0))[None]
+FEATURES = torch.rand(500, 16)
+
+
+@pytest.mark.parametrize(
+    "logits, expected",
+    [
+        (MASK_SCORES, True),
+        (1.05 * MASK_SCORES.bfloat16(), True),
+        ((3 * torch.randn(500, 5)).sigmoid(), True),
+        (torch.cosine_similarity(FEATURES[:, None], FEATURES[:9], dim=2), True),
+        (LOGITS.softmax(1), True),  # few, but they sum to one
+        (LOGITS.sigmoid(), False),  # few
+        (6 * torch.randn(500, 5), False),
+        ((6 * torch.randn(500, 5)).relu(), False),
+        (torch.nn.functional.softplus(6 * torch.randn(500, 5)), False),
+        (torch.zeros(500, 5), False),  # a last layer that begins at zero
+        (0.01 * FEATURES, False),  # an untrained one
+        (torch.full((500, 5), float("nan")), False),
+        (torch.cat([torch.rand(500, 5), -torch.rand(1, 5)]), False),
+    ],
+)
+@pytest.mark.parametrize("batch", [7, 500])
+def test_what_is_taken_for_scores(logits, expected, batch):
+    check = LogitsCheck()
+    assert check.warning() is None
+    for part in logits.split(batch):
+        check.add(part)
+    assert (check.warning() is not None) is expected
+
+
 def said(monkeypatch) -> list[str]:
     lines: list[str] = []
     logger = MMLogger.get_instance("not_logits")
@@ -84,6 +118,32 @@ def test_the_metric_says_it_once(maps, monkeypatch):
         lines.clear()
 
 
+@pytest.mark.parametrize("maps", [False, True])
+def test_the_metric_tells_scores(maps, monkeypatch):
+    lines = said(monkeypatch)
+    metric = CalibrationMetric(draw=False, class_table=False)
+    label = torch.zeros(1, 20, 20, dtype=torch.long)
+    samples = [{"seg_logits": {"data": MASK_SCORES[0]}, "gt_sem_seg": {"data": label}}]
+    if not maps:
+        samples = [{"logits": one, "gt_label": label[0, 0, :1]} for one in torch.rand(200, 4)]
+    for _ in range(2):
+        metric.process(None, samples)
+        metric.evaluate(len(samples))
+        assert sum("mask classification" in line for line in lines) == 1
+        lines.clear()
+
+
+@MODELS.register_module()
+class SigmoidSegmentor(EncoderDecoder):
+    """A segmentor that predicts with a sigmoid for each class."""
+
+    def predict(self, inputs, data_samples=None):
+        samples = super().predict(inputs, data_samples)
+        for sample in samples:
+            sample.seg_logits.data = sample.seg_logits.data.sigmoid()
+        return samples
+
+
 @MODELS.register_module()
 class SoftmaxSegmentor(EncoderDecoder):
     """A segmentor that predicts with a softmax of its own."""
@@ -95,9 +155,16 @@ class SoftmaxSegmentor(EncoderDecoder):
         return samples
 
 
-def test_the_hook_says_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "model, text",
+    [
+        ("SoftmaxSegmentor", "the logits are probabilities"),
+        ("SigmoidSegmentor", "the logits seem to be scores"),
+    ],
+)
+def test_the_hook_says_it(tmp_path: Path, model: str, text: str) -> None:
     cfg = tiny_config(tmp_path, steps=2)
-    cfg.model.type = "SoftmaxSegmentor"
+    cfg.model.type = model
     train(cfg)
     log = "\n".join(path.read_text() for path in (tmp_path / "work").rglob("*.log"))
-    assert log.count("the logits are probabilities") == 1
+    assert log.count(text) == 1
