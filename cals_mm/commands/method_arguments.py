@@ -24,7 +24,7 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
         "--margin",
         type=margin,
         metavar="M",
-        help="margin of the method, in logit units; 'auto' (cals): it finds itself, the default "
+        help="margin of the method, in logit units; 'auto' (cals): it adjusts itself, the default "
         "of cals where the config has none in method_defaults",
     )
     group.add_argument(

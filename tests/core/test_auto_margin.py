@@ -1,4 +1,4 @@
-"""The margin that finds itself: its steps in closed form, a toy on which it closes the gap."""
+"""The automatic margin: its steps in closed form, a toy on which it closes the gap."""
 
 import math
 
