@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cals_mm.methods import Method
 
 from .loss_site import LossSite, type_name
 
-__all__ = ["replace_loss"]
+__all__ = ["replace_later_losses", "replace_loss"]
 
 # Heads that use the entries of `loss_decode` for different outputs, with the index of the entry for
 # the logits of the prediction.
@@ -83,6 +84,31 @@ def replace_loss(site: LossSite, method: Method, options: Mapping[str, Any]) -> 
         _replace(loss, site, method, options) if i == index else loss
         for i, loss in enumerate(losses)
     ]
+
+
+def replace_later_losses(
+    hooks: Sequence[Mapping[str, Any]], site: LossSite, method: Method, options: Mapping[str, Any]
+) -> None:
+    """Replace the losses that mmpretrain's ``SwitchRecipeHook`` gives the head later, in place.
+
+    Args:
+        hooks: The ``custom_hooks`` of a config.
+        site: The head.
+        method: The method; it must have a loss.
+        options: Arguments of its loss.
+
+    Raises:
+        ValueError: If such a loss trains sigmoid outputs.
+    """
+    for hook in hooks:
+        if type_name(hook) != "SwitchRecipeHook":
+            continue
+        for recipe in hook.get("schedule") or ():
+            if recipe.get("loss"):
+                path = f"epoch {recipe.get('action_epoch')} of the SwitchRecipeHook"
+                head = {**site.head, site.key: recipe["loss"]}
+                later = replace(site, head=head, path=path)
+                recipe["loss"] = replace_loss(later, method, options)
 
 
 def _replace(

@@ -15,7 +15,7 @@ from .hold_out import hold_out_training_data
 from .imports import with_import
 from .loss_site import find_site, type_name
 from .metric import with_metric
-from .replacement import replace_loss
+from .replacement import replace_later_losses, replace_loss
 
 __all__ = ["add_cals", "with_method"]
 
@@ -45,7 +45,7 @@ def with_method(
     method that adds a penalty to a loss; other methods drop it, with a warning. In a list of losses
     only the cross entropy is replaced. Auxiliary heads keep their losses, and so do all stages of a
     cascade except the last, which makes the prediction. (PointRend's last stage refines uncertain
-    points only.)
+    points only.) The losses that mmpretrain's ``SwitchRecipeHook`` brings later are replaced too.
 
     The config may provide values that depend on the task, such as a margin or the number of
     training samples: ``method_defaults = dict(margin=7.0)``. Options override them.
@@ -107,6 +107,7 @@ def with_method(
         options = {**method.arguments, **taken, **loss_options}
         check_complete(method, options)
         site.head[site.key] = replace_loss(site, method, options)  # type: ignore[index]
+        replace_later_losses(cfg.get("custom_hooks") or [], site, method, options)
     if method.hook and not cfg.get("val_dataloader"):
         raise ValueError(
             f"the config has no val_dataloader; {name} learns on validation data: set "

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import HOOKS, METRICS, MODELS, DefaultScope
 
-from cals_mm import CALSLoss, add_cals
+from cals_mm import CALSLoss, add_cals, with_method
 from cals_mm.config import config_difference
 
 from .configs import tiny_classifier, tiny_segmentor
@@ -286,6 +286,42 @@ def test_the_cure_that_a_refusal_names_cures(cfg, cure):
     cfg = Config(cfg.to_dict())
     cfg.merge_from_dict(cure)
     assert "CALSLoss" in str(add_cals(cfg).model)
+
+
+SMOOTH = {"type": "LabelSmoothLoss", "label_smooth_val": 0.1, "num_classes": 4}
+
+
+def switching(*losses, kind="SwitchRecipeHook"):
+    cfg = tiny_classifier()
+    schedule = [{"action_epoch": i + 2, "loss": loss} for i, loss in enumerate(losses)]
+    schedule.append({"action_epoch": 9, "batch_augments": None})
+    cfg.custom_hooks = [{"type": "EMAHook"}, {"type": kind, "schedule": schedule}]
+    return cfg
+
+
+@pytest.mark.parametrize("kind", ["SwitchRecipeHook", "mmpretrain.SwitchRecipeHook"])
+def test_losses_that_come_later_are_replaced_too(kind):
+    weighted = {"type": "CrossEntropyLoss", "class_weight": [1.0, 2.0, 1.0, 1.0]}
+    before = switching(SMOOTH, {"type": "CrossEntropyLoss"}, weighted, kind=kind)
+    cfg = add_cals(before, margin=6.0)
+    ours = {"type": "CALSLoss", "num_classes": 4, "margin": 6.0}
+    assert cfg.custom_hooks[1].schedule == [
+        {"action_epoch": 2, "loss": {**ours, "label_smoothing": 0.1}},
+        {"action_epoch": 3, "loss": ours},
+        {"action_epoch": 4, "loss": {**ours, "base_loss": weighted}},
+        {"action_epoch": 9, "batch_augments": None},
+    ]
+    assert before.custom_hooks[1].schedule[0].loss == SMOOTH
+    assert with_method(before, "ce").custom_hooks[1] == before.custom_hooks[1]
+    with pytest.warns(UserWarning, match="epoch 4 of the SwitchRecipeHook .* is dropped"):
+        other = with_method(before, "mbls", margin=6.0)
+    assert other.custom_hooks[1].schedule[0].loss.type == "MbLSLoss"
+
+
+def test_a_sigmoid_that_comes_later_is_refused():
+    sigmoid = {"type": "CrossEntropyLoss", "use_sigmoid": True}
+    with pytest.raises(ValueError, match="of epoch 3 of the SwitchRecipeHook trains sigmoid"):
+        add_cals(switching(SMOOTH, sigmoid))
 
 
 def test_the_cross_entropies_of_one_output_may_be_several():
