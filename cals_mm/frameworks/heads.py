@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+
 from torch import nn
+
+from .reporting import warn
 
 __all__ = ["OTHER_SCORES_IN_TRAINING", "RETRIEVERS", "refuse_other_scores"]
 
@@ -12,12 +16,17 @@ OTHER_SCORES_IN_TRAINING = {
 }
 """By class name, how a head computes scores differently in training and prediction."""
 
+_LABELS = {"target", "targets", "label", "labels", "gt_label", "gt_labels"}
+"""Arguments by which a head that changes its scores in training is given the labels."""
+
 RETRIEVERS = {"BaseRetriever", "ImageToImageRetriever"}
 """Models that rank images instead of predicting classes."""
 
 
 def refuse_other_scores(model: nn.Module, name: str) -> None:
     """Reject models that train with other scores than they predict with.
+
+    The log warns of a head that is in no table but whose ``forward`` takes labels.
 
     Args:
         model: The model, unwrapped.
@@ -42,6 +51,12 @@ def refuse_other_scores(model: nn.Module, name: str) -> None:
                     f"{OTHER_SCORES_IN_TRAINING[base]}: what the validation teaches would not fit "
                     "the training; take another head, LinearClsHead say"
                 )
+        if taken := _LABELS.intersection(inspect.signature(head.forward).parameters):
+            warn(
+                f"the forward of {type(head).__name__} takes the labels ({min(taken)}): if its "
+                "scores change with them (an angular margin, say), what the validation teaches "
+                "does not fit the training"
+            )
 
 
 def _bases(module: nn.Module) -> list[str]:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, MODELS
-from mmpretrain.models.heads import ArcFaceClsHead
+from mmpretrain.models.heads import ArcFaceClsHead, LinearClsHead
+from torch.nn.functional import one_hot
 
 from tests.tiny import tiny_config, train
 from tests.tiny_classifier import tiny_classifier
@@ -15,6 +17,31 @@ from tests.tiny_classifier import tiny_classifier
 @MODELS.register_module()
 class MyMarginHead(ArcFaceClsHead):
     """A head of the user's that does as its base does."""
+
+
+@MODELS.register_module()
+class OwnMarginHead(LinearClsHead):
+    """Trains with a margin, and predicts without one."""
+
+    def forward(self, feats, target=None):
+        scores = super().forward(feats)
+        return scores if target is None else scores - one_hot(target, scores.shape[1])
+
+    def loss(self, feats, data_samples, **kwargs):
+        target = torch.cat([sample.gt_label for sample in data_samples])
+        return {"loss": self.loss_module(self(feats, target), target)}
+
+
+@MODELS.register_module()
+class OwnLabelHead(OwnMarginHead):
+    """The same, by another name."""
+
+    def forward(self, feats, *, gt_label=None):
+        return super().forward(feats, gt_label)
+
+    def loss(self, feats, data_samples, **kwargs):
+        target = torch.cat([sample.gt_label for sample in data_samples])
+        return {"loss": self.loss_module(self(feats, gt_label=target), target)}
 
 
 @HOOKS.register_module()
@@ -56,3 +83,17 @@ def test_refused_before_the_first_step(tmp_path: Path, make, message: str) -> No
     with pytest.raises(ValueError, match=message) as error:
         train(cfg)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name, argument",
+    [("OwnMarginHead", "target"), ("OwnLabelHead", "gt_label"), ("LinearClsHead", None)],
+)
+def test_a_head_that_is_given_the_labels_is_named(tmp_path: Path, name: str, argument) -> None:
+    cfg = margin_head(tmp_path, name)
+    train(cfg)
+    log = "\n".join(path.read_text() for path in tmp_path.rglob("*.log"))
+    said = [line for line in log.splitlines() if "takes the labels" in line]
+    assert len(said) == (argument is not None)
+    if argument:
+        assert f"the forward of {name} takes the labels ({argument})" in said[0]
