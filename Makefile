@@ -54,7 +54,7 @@ $(BENCH_INSTALLED): $(INSTALLED)
 
 test: $(INSTALLED) ## run the whole test suite
 	OMP_NUM_THREADS=$(TEST_THREADS) MKL_NUM_THREADS=$(TEST_THREADS) \
-	  $(BIN)/python -m pytest -n $(TEST_WORKERS) $(PYTEST_ARGS)
+	  $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 $(OPENMMLAB_INSTALLED): setup.py constraints-openmmlab.txt tests/openmmlab/mmcv_ext.py $(wildcard csrc/*)
 	@rm -f $@
@@ -68,7 +68,7 @@ $(OPENMMLAB_INSTALLED): setup.py constraints-openmmlab.txt tests/openmmlab/mmcv_
 # Processes talk over the loopback device: this torch finds no other where a host name leads nowhere.
 test-openmmlab: $(OPENMMLAB_INSTALLED) ## run the test suite on the original OpenMMLab stack
 	GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=$(TEST_THREADS) MKL_NUM_THREADS=$(TEST_THREADS) \
-	  $(OPENMMLAB_BIN)/python -m pytest -n $(TEST_WORKERS) $(PYTEST_ARGS)
+	  $(OPENMMLAB_BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 demo: $(INSTALLED) ## train CE and CALS on demo data, compare them, draw the pictures
 	$(BIN)/python tools/demo.py $(DEMO_ARGS)
