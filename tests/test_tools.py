@@ -301,10 +301,19 @@ def test_data_root_that_is_no_folder(error, config):
 
 
 def test_validation_on_the_test_set_is_refused(config, images, tmp_path):
+    by_hand = tmp_path / "by_hand.py"
+    by_hand.write_text(
+        f"""_base_ = {str(config)!r}
+custom_imports = dict(imports=["cals_mm"])
+loss = dict(_delete_=True, type="CALSLoss", num_classes=4)
+model = dict(decode_head=dict(loss_decode=loss))
+custom_hooks = [dict(type="CALSMultiplierHook")]
+"""
+    )
     process = call(
         "train.py",
-        config,
-        *("--data-root", images, "--work-dir", tmp_path, "--cals", "--cfg-options"),
+        by_hand,
+        *("--data-root", images, "--work-dir", tmp_path / "run", "--cfg-options"),
         "test_dataloader.dataset.data_prefix=val",
     )
     assert "validation files are test files too" in last_line(process)
