@@ -305,8 +305,8 @@ def test_validation_on_the_test_set_is_refused(config, images, tmp_path):
     by_hand.write_text(
         f"""_base_ = {str(config)!r}
 custom_imports = dict(imports=["cals_mm"])
-loss = dict(_delete_=True, type="CALSLoss", num_classes=4)
-model = dict(decode_head=dict(loss_decode=loss))
+loss = dict(type="CALSLoss", num_classes=3)
+model = dict(head=dict(loss=loss))
 custom_hooks = [dict(type="CALSMultiplierHook")]
 """
     )
