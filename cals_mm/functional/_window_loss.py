@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -29,7 +29,13 @@ class WindowTerm(Protocol):
     """A term per pixel and class for :func:`window_loss`."""
 
     def __call__(
-        self, place: Rows, logits: Tensor, shares: Tensor, weight: Tensor, gradient: Tensor | None
+        self,
+        place: Rows,
+        logits: Tensor,
+        shares: Tensor,
+        weight: Tensor,
+        gradient: Tensor | None,
+        spare: Sequence[Tensor],
     ) -> Tensor:
         """Sum the weighted terms over some rows of an image.
 
@@ -40,6 +46,7 @@ class WindowTerm(Protocol):
             weight: Weights of the pixels, (rows, W), 0 where a pixel is void.
             gradient: Tensor of the logits' shape to add the gradient to. None if no gradient is
                 needed.
+            spare: Three tensors of the logits' shape to compute in.
 
         Returns:
             Scalar.
@@ -93,16 +100,17 @@ def window_loss(
             def worker(number: int) -> None:
                 image, rows = place = places[number]
                 z = inputs[image, :, rows]
-                probability, shares = buffers(2, z, z.dtype)
+                labelled, shares, *spare = buffers(5, z, z.dtype)
                 if samples.valid is not None:
                     void = ~samples.valid[image, rows]
-                    z = z.masked_fill(void, 0) if bool(void.any()) else z
+                    z = labelled.copy_(z).masked_fill_(void, 0) if bool(void.any()) else z
                 slope = None if gradient is None else gradient[image, :, rows]
                 windows.shares(image, rows, out=shares)
                 entropy = _cross_entropy(
-                    z, samples.target[image, rows], entropy_weight[image, rows], probability, slope
+                    z, samples.target[image, rows], entropy_weight[image, rows], spare[0], slope
                 )
-                sums[number] = (entropy, term(place, z, shares, term_weight[image, rows], slope))
+                weights = term_weight[image, rows]
+                sums[number] = (entropy, term(place, z, shares, weights, slope, spare))
 
             return worker
 

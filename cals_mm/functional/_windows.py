@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .backends.threads import buffers
 
 __all__ = ["MEAN", "PADDINGS", "LabelWindows", "Window", "check_images", "gaussian_window"]
 
@@ -114,13 +117,16 @@ class LabelWindows:
         mass = self.mass[image, rows]
         if out is None:
             out = mass.new_empty(len(self.classes), *mass.shape)
-        one_hot = torch.eq(codes, self.classes)
+        codes = codes.expand(len(self.classes), -1, -1)
+        (one_hot,) = buffers(1, codes, torch.bool, "windows")
+        torch.eq(codes, self.classes, out=one_hot)
         equal = self.window.own == 0 and set(self.window.taps) == {1.0}
         # The sums of a window of equal weights are small integers.
         whole = equal and len(self.window.taps) < 16
-        counts = one_hot.view(torch.uint8) if whole else one_hot.to(mass.dtype)
-        torch.mul(_slide(counts, self.window), inverse_or_zero(mass), out=out)
-        return out
+        dtype = torch.uint8 if whole else mass.dtype
+        counts, *spare = buffers(3, codes, dtype, "windows")
+        sums = _slide(counts.copy_(one_hot), self.window, spare)
+        return out.copy_(sums).mul_(inverse_or_zero(mass))
 
 
 def inverse_or_zero(values: Tensor) -> Tensor:
@@ -147,19 +153,23 @@ def _pad(values: Tensor, reach: int, padding: str, fill: int | bool) -> Tensor:
     return values
 
 
-def _slide(values: Tensor, window: Window) -> Tensor:
-    """Weighted sums over the windows that lie inside (..., H, W)."""
+def _slide(values: Tensor, window: Window, spare: Sequence[Tensor] | None = None) -> Tensor:
+    """Weighted sums over the windows that lie inside (..., H, W).
+
+    Two spare tensors like the values take what is computed; none allocates them.
+    """
     reach, taps = window.reach, window.taps
     size = [values.shape[dim] - 2 * reach for dim in (-2, -1)]
     result = values
-    for dim, length in zip((-1, -2), reversed(size), strict=True):
+    for dim, length, place in zip((-1, -2), reversed(size), spare or (None, None), strict=True):
         parts = [result.narrow(dim, start, length) for start in range(2 * reach + 1)]
+        out = None if place is None else place.view(-1)[: parts[0].numel()].view(parts[0].shape)
         if values.dtype == torch.uint8:
-            result = parts[0] + parts[1]
+            result = torch.add(parts[0], parts[1], out=out)
             for part in parts[2:]:
                 result += part
         else:
-            result = parts[0] * taps[0]
+            result = torch.mul(parts[0], taps[0], out=out)
             for part, tap in zip(parts[1:], taps[1:], strict=True):
                 result.add_(part, alpha=tap)
     if window.own:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -57,16 +59,22 @@ def region_penalty(problem: CRaCProblem, multipliers: Tensor, rho: Tensor) -> Wi
     lam, rho = (each.detach().to(device, dtype)[:, :, None, None] for each in (multipliers, rho))
 
     def term(
-        place: Rows, logits: Tensor, shares: Tensor, weight: Tensor, gradient: Tensor | None
+        place: Rows,
+        logits: Tensor,
+        shares: Tensor,
+        weight: Tensor,
+        gradient: Tensor | None,
+        spare: Sequence[Tensor],
     ) -> Tensor:
         boundary = problem.boundary[place.image, place.rows]
         difference = problem.signed(place, logits, shares)
-        violation = difference.abs()
-        linear = torch.where(boundary, lam[1], lam[0])
-        quadratic = torch.where(boundary, rho[1], rho[0]).mul_(violation)
-        each = torch.add(linear, quadratic, alpha=0.5).mul_(violation).sum(0)
+        violation, half, slope = spare
+        torch.abs(difference, out=violation)
+        torch.where(boundary, rho[1] / 2, rho[0] / 2, out=half).mul_(violation)
+        torch.where(boundary, lam[1], lam[0], out=slope).add_(half)
+        each = violation.mul_(slope).sum(0)
         if gradient is not None:
-            gradient += linear.add_(quadratic).mul_(difference.sign_()).mul_(weight)
+            gradient += slope.add_(half).mul_(difference.sign_()).mul_(weight)
         return (each * weight).sum(dtype=torch.float64)
 
     return term

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,20 +37,32 @@ def neighbour_distance(distance: str) -> WindowTerm:
 
 
 def _absolute(
-    place: Rows, logits: Tensor, shares: Tensor, weight: Tensor, gradient: Tensor | None
+    place: Rows,
+    logits: Tensor,
+    shares: Tensor,
+    weight: Tensor,
+    gradient: Tensor | None,
+    spare: Sequence[Tensor],
 ) -> Tensor:
     difference = torch.sub(logits, shares, out=shares)
-    value = (difference.abs().sum(0) * weight).sum(dtype=torch.float64)
+    size = torch.abs(difference, out=spare[0])
+    value = (size.sum(0) * weight).sum(dtype=torch.float64)
     if gradient is not None:
         gradient += difference.sign_().mul_(weight)
     return value
 
 
 def _square(
-    place: Rows, logits: Tensor, shares: Tensor, weight: Tensor, gradient: Tensor | None
+    place: Rows,
+    logits: Tensor,
+    shares: Tensor,
+    weight: Tensor,
+    gradient: Tensor | None,
+    spare: Sequence[Tensor],
 ) -> Tensor:
     difference = torch.sub(logits, shares, out=shares)
-    value = (difference.square().sum(0) * weight).sum(dtype=torch.float64)
+    size = torch.square(difference, out=spare[0])
+    value = (size.sum(0) * weight).sum(dtype=torch.float64)
     if gradient is not None:
         gradient += difference.mul_(2 * weight)
     return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,11 +28,16 @@ def spatial_smoothing(target: Tensor) -> WindowTerm:
     """
 
     def term(
-        place: Rows, logits: Tensor, shares: Tensor, weight: Tensor, gradient: Tensor | None
+        place: Rows,
+        logits: Tensor,
+        shares: Tensor,
+        weight: Tensor,
+        gradient: Tensor | None,
+        spare: Sequence[Tensor],
     ) -> Tensor:
         label = target[place.image, place.rows].unsqueeze(0)
         soft = shares.neg_().scatter_add_(0, label, torch.ones_like(weight).unsqueeze(0))
-        value = ((soft * logits).sum(0) * weight).sum(dtype=torch.float64)
+        value = (torch.mul(soft, logits, out=spare[0]).sum(0) * weight).sum(dtype=torch.float64)
         if gradient is not None:
             gradient += soft.mul_(weight)
         return value

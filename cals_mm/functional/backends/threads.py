@@ -57,18 +57,25 @@ def run_tiles(make_worker: Callable[[], Callable[[int], None]], tiles: int, firs
         future.result()
 
 
-def buffers(number: int, like: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
+def buffers(number: int, like: Tensor, dtype: torch.dtype, owner: str = "") -> tuple[Tensor, ...]:
     """Return uninitialised tensors of a tile's shape that belong to this thread.
 
-    They are reused, since allocating new memory costs more than the work on it.
+    They are reused, since allocating new memory costs more than the work on it, and the allocator
+    keeps far more for a thread than the thread ever holds at a time.
+
+    Args:
+        number: Number of tensors.
+        like: Tensor that tells their shape and device.
+        dtype: Of the tensors.
+        owner: Buffers of different owners do not overlap; those of one owner do.
     """
     if like.device.type != "cpu":
         return torch.empty((number, *like.shape), dtype=dtype, device=like.device).unbind(0)
-    kept: dict[torch.dtype, Tensor] = _local.__dict__.setdefault("kept", {})
-    size = number * like.numel()
-    if dtype not in kept or kept[dtype].numel() < size:
-        kept[dtype] = torch.empty(size, dtype=dtype)
-    return kept[dtype][:size].view(number, *like.shape).unbind(0)
+    kept: dict[tuple[str, torch.dtype], Tensor] = _local.__dict__.setdefault("kept", {})
+    key, size = (owner, dtype), number * like.numel()
+    if key not in kept or kept[key].numel() < size:
+        kept[key] = torch.empty(size, dtype=dtype)
+    return kept[key][:size].view(number, *like.shape).unbind(0)
 
 
 def _threads(size: int) -> ThreadPoolExecutor:
