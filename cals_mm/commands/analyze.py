@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs.check_checkpoint(run.checkpoint)
     out = args.out or str(Path(args.run) / "analysis")
     runs.check_writable(out, "--out")
+    runs.check_data(cfg, ("test_dataloader",))
     cfg.log_level = "WARNING"
     print(f"config {run.config}\ncheckpoint {run.checkpoint}", flush=True)
     with tempfile.TemporaryDirectory() as folder, runs.data_explained(cfg, ("test_dataloader",)):

@@ -83,6 +83,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError(f"the task {task.name} needs --data-root DIR, the folder of its data")
     if args.data_root and not Path(args.data_root).is_dir():
         raise FileNotFoundError(f"--data-root {args.data_root!r} is not a folder")
+    if task.needs_data and not args.table_only:
+        # Once here, instead of in every run's log.
+        cfg = runs.load_config(str(ROOT / task.config))
+        runs.set_data_root(cfg, args.data_root)
+        runs.check_data(cfg)
     work_dir = Path(args.work_dir).expanduser()
     runs.check_writable(str(work_dir / task.name))
     budget = Budget(ROOT, work_dir, args.data_root, args.epochs, args.amp)

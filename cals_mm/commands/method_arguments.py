@@ -6,7 +6,6 @@ import argparse
 
 from mmengine.config import Config, DictAction
 
-from cals_mm import runs
 from cals_mm.config import config_difference, for_training, nested
 from cals_mm.methods import METHODS
 
@@ -93,8 +92,12 @@ def check_method_arguments(parser: argparse.ArgumentParser, args: argparse.Names
         parser.error("--method-options needs --method")
 
 
-def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
-    """Change the method, and print the difference in the config."""
+def train_with_method(cfg: Config, args: argparse.Namespace) -> tuple[Config, str]:
+    """Change the method.
+
+    Returns:
+        The changed config, and lines that show the difference.
+    """
     options = nested(args.method_options or {})
     if args.margin is not None:
         options["margin"] = args.margin
@@ -106,7 +109,5 @@ def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
         hold_out_by=args.hold_out_by,
         **options,
     )
-    if runs.rank() == 0:
-        print(f"--method {args.method} changes the config:", flush=True)
-        print(config_difference(cfg, changed) or "(in nothing)", flush=True)
-    return changed
+    difference = config_difference(cfg, changed) or "(in nothing)"
+    return changed, f"--method {args.method} changes the config:\n{difference}\n"

@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs.check_checkpoint(args.checkpoint)
     work_dir = args.work_dir or str(Path(runs.default_work_dir(cfg, args.config)) / "margin")
     runs.prepare_work_dir(cfg, args.config, work_dir)
+    runs.check_data(cfg, ("val_dataloader",))
     cfg.log_level = "WARNING"
     with runs.data_explained(cfg, ("val_dataloader",)):
         runner = runs.held_out_runner(cfg, args.checkpoint)

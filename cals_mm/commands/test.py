@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs.prepare_work_dir(cfg, args.config, work_dir)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    runs.check_data(cfg, ("test_dataloader",))
     runs.prepare_devices(cfg, args.launcher)
     with runs.data_explained(cfg, ("test_dataloader",)):
         metrics = runs.build_runner(cfg).test()

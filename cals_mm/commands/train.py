@@ -21,6 +21,8 @@ from cals_mm.config import with_fused_resize
 from .method_arguments import add_method_arguments, check_method_arguments, train_with_method
 
 RESUME_NEWEST = "newest"
+LOADERS = ("train_dataloader", "val_dataloader")
+"""Those whose data a training needs."""
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -98,8 +100,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs.set_data_root(cfg, args.data_root)
     for weights in runs.train_demo_from_scratch(cfg):
         print(f"demo data: training from scratch instead of from {weights}", flush=True)
+    changes = ""
     if args.method:
-        cfg = train_with_method(cfg, args)
+        cfg, changes = train_with_method(cfg, args)
     if args.fused:
         cfg = with_fused_resize(cfg)
     if args.glove:
@@ -110,11 +113,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
     if args.dump:
         if runs.rank() == 0:
+            print(changes, end="")
             dump(cfg, args.dump)
         return
     runs.check_training(cfg)
     work_dir = runs.prepare_work_dir(cfg, args.config, args.work_dir, args.method)
     choose_start(cfg, args.resume, work_dir)
+    runs.check_data(cfg, LOADERS)
+    if runs.rank() == 0:
+        print(changes, end="", flush=True)
     runs.prepare_devices(cfg, args.launcher)
-    with runs.data_explained(cfg, ("train_dataloader", "val_dataloader")):
+    with runs.data_explained(cfg, LOADERS):
         runs.build_runner(cfg).train()

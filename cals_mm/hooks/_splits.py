@@ -11,7 +11,21 @@ from mmengine.runner import Runner
 
 from cals_mm.frameworks.sampling import loaders_of
 
-__all__ = ["shared_files"]
+__all__ = ["shared_files", "test_data_error"]
+
+
+def test_data_error(shared: int | str) -> ValueError:
+    """Make the error for multipliers that would be learned on test files.
+
+    Args:
+        shared: Number of such files, or 'all'.
+    """
+    return ValueError(
+        f"{shared} validation files are test files too, and multipliers learned on them make the "
+        "test results optimistic: hold out a part of the training set (--hold-out 0.1, "
+        "add_cals(..., hold_out=0.1), or a val_dataloader of your own), or accept it with "
+        "CALSMultiplierHook(allow_test_data=True) or --allow-test-data"
+    )
 
 
 def shared_files(runner: Runner) -> int:

@@ -22,7 +22,7 @@ from cals_mm.metrics import CalibrationMetric
 
 from ._following import FollowingHook
 from ._schedule import MARKER, few_updates, validation_missed
-from ._splits import shared_files
+from ._splits import shared_files, test_data_error
 from .fused_resize_hook import FusedResizeHook
 
 __all__ = ["CALSMultiplierHook"]
@@ -96,12 +96,7 @@ class CALSMultiplierHook(FollowingHook):
             _check_classes(runner, self._found.loss)
         shared = 0 if self.allow_test_data else shared_files(runner)
         if shared:
-            raise ValueError(
-                f"{shared} validation files are test files too, and multipliers learned on them "
-                "make the test results optimistic: hold out a part of the training set (--hold-out "
-                "0.1, add_cals(..., hold_out=0.1), or a val_dataloader of your own), or accept it "
-                "with CALSMultiplierHook(allow_test_data=True) or --allow-test-data"
-            )
+            raise test_data_error(shared)
         self._counter = SampleCounter(loaders_of(runner.val_loop))
         self._missed = validation_missed(runner)
         state = None if self._loss is None else self._loss.state

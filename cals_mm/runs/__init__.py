@@ -3,6 +3,7 @@
 from cals_mm.frameworks.checkpoints import check_checkpoint, find_last_checkpoint, is_remote
 
 from .arguments import add_common_arguments, add_launcher_argument
+from .check_data import check_data
 from .config_file import check_test_split, check_training, load_config
 from .conformal import fit_sets, fit_threshold, sets_reached, threshold_reached
 from .data_root import set_data_root
@@ -32,6 +33,7 @@ __all__ = [
     "build_runner",
     "calibration_test",
     "check_checkpoint",
+    "check_data",
     "check_test_split",
     "check_training",
     "check_writable",

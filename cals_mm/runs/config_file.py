@@ -9,16 +9,20 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.utils import import_modules_from_strings
 
-from cals_mm.config import type_name
+from cals_mm.config import shares_test_files, type_name
+from cals_mm.hooks._splits import test_data_error
 
-__all__ = ["check_test_split", "check_training", "load_config"]
+__all__ = ["check_test_split", "check_training", "import_modules", "load_config"]
 
 SUFFIXES = (".py", ".json", ".yaml", ".yml")
 
 
 def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config file and apply ``--cfg-options``.
+
+    Its ``custom_imports`` are imported by :func:`import_modules`.
 
     Args:
         path: Config file, relative to the working directory.
@@ -35,7 +39,8 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     if file.suffix not in SUFFIXES:
         raise ValueError(f"config file {path!r} must end in one of {', '.join(SUFFIXES)}")
     try:
-        cfg = Config.fromfile(path)
+        # The frameworks take seconds to import: later, when the data are there.
+        cfg = Config.fromfile(path, import_custom_modules=False)
     except ImportError as error:
         explanation = _explain_scope(file, error)
         if explanation is None:
@@ -54,6 +59,16 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     if not isinstance(cfg.get("model"), ConfigDict):
         raise ValueError(f"config file {path!r} has no model; give the config of a training run")
     return cfg
+
+
+def import_modules(cfg: Config) -> None:
+    """Import the modules in ``custom_imports``, as ``Config.fromfile`` does.
+
+    Raises:
+        ImportError: If one cannot be imported; the message names it.
+    """
+    if cfg.get("custom_imports"):
+        import_modules_from_strings(**cfg.custom_imports)
 
 
 def _explain_scope(file: Path, error: ImportError) -> str | None:
@@ -101,6 +116,11 @@ def check_training(cfg: Config) -> None:
             "the config's AmpOptimWrapper needs a GPU: pass --amp, which trains in bfloat16 on a "
             "CPU, or set optim_wrapper.type='OptimWrapper'"
         )
+
+    for hook in cfg.get("custom_hooks") or []:
+        learns = type_name(hook) == "CALSMultiplierHook" and not hook.get("allow_test_data")
+        if learns and shares_test_files(cfg):
+            raise test_data_error("all")
 
 
 def check_test_split(cfg: Config) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmengine.config import Config
 
-__all__ = ["data_roots", "explain_missing_data", "set_data_root"]
+from cals_mm.config import type_name
+from cals_mm.datasets.expected_files import named_paths
+
+__all__ = ["data_roots", "data_sets", "explain_missing_data", "set_data_root"]
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
@@ -27,7 +30,7 @@ def set_data_root(cfg: Config, data_root: str) -> None:
         raise FileNotFoundError(
             f"--data-root {data_root!r} is not a folder; give the data's folder"
         )
-    datasets = [dataset for _, dataset in _datasets(cfg) if dataset.get("data_root")]
+    datasets = [dataset for _, dataset in data_sets(cfg) if dataset.get("data_root")]
     if not datasets:
         raise ValueError(
             "--data-root found no data set with a data_root in the config; change its paths by "
@@ -53,17 +56,27 @@ def set_data_root(cfg: Config, data_root: str) -> None:
 
 def data_roots(cfg: Config) -> list[str]:
     """The ``data_root`` of each data set in the config that has one."""
-    return [str(dataset["data_root"]) for _, dataset in _datasets(cfg) if dataset.get("data_root")]
+    return [str(dataset["data_root"]) for _, dataset in data_sets(cfg) if dataset.get("data_root")]
 
 
-def explain_missing_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
-    """Say which data folder is missing and what belongs there; None if none is missing."""
-    for loader, dataset in _datasets(cfg, loaders):
+def explain_missing_data(
+    cfg: Config,
+    loaders: tuple[str, ...] = LOADERS,
+    among: Callable[[str], bool] = lambda name: True,
+) -> str | None:
+    """Say which data folder is missing and what belongs there; None if none is missing.
+
+    Args:
+        cfg: The config.
+        loaders: Names of the loaders to look at.
+        among: Whether to look at data sets of a class, by its name.
+    """
+    for loader, dataset in data_sets(cfg, loaders):
         root = dataset.get("data_root")
-        if not root:
+        remote = dataset.get("backend_args") or "://" in str(root)
+        if not root or remote or not among(type_name(dataset)):
             continue
-        inner = [*_strings(dataset.get("data_prefix")), *_strings(dataset.get("ann_file"))]
-        expected = [os.path.join(root, path) for path in inner if path]
+        expected = [os.path.join(root, path) for path in named_paths(dataset)]
         missing = [path for path in [root, *expected] if not os.path.exists(path)]
         if missing:
             needs = f" (expected: {', '.join(expected)})" if expected else ""
@@ -75,7 +88,8 @@ def explain_missing_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str
     return None
 
 
-def _datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[tuple[str, Any]]:
+def data_sets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[tuple[str, Any]]:
+    """Yield the data sets of a config, including wrapped ones, with the name of their loader."""
     for loader in loaders:
         loader_cfg = cfg.get(loader)
         for part in loader_cfg if isinstance(loader_cfg, (list, tuple)) else [loader_cfg]:
@@ -93,9 +107,3 @@ def _unwrapped(dataset: Any) -> Iterator[Any]:
         yield dataset
         yield from _unwrapped(dataset.get("dataset"))
         yield from _unwrapped(dataset.get("datasets"))
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [item for item in value.values() if isinstance(item, str)]
-    return [value] if isinstance(value, str) else []

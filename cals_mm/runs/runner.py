@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from .config_file import import_modules
 from .data_root import LOADERS, explain_missing_data
 from .pretrained import explain_missing_weights
 
@@ -20,7 +21,12 @@ MISSING_DATA_ERRORS = (OSError, RuntimeError, AssertionError)
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config, MMEngine's unless ``runner_type`` names another."""
+    """Build the runner of a config, MMEngine's unless ``runner_type`` names another.
+
+    Raises:
+        ImportError: If a module of the config's ``custom_imports`` cannot be imported.
+    """
+    import_modules(cfg)
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -134,13 +135,16 @@ class Newsgroups(TextDataset):
                 "20 Newsgroups needs scikit-learn: pip install scikit-learn", name=error.name
             ) from None
         try:
-            return fetch_20newsgroups(
-                data_home=self.data_root,
-                subset=subset,
-                remove=self.remove,
-                shuffle=False,
-                n_retries=1,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the second try
+                return fetch_20newsgroups(
+                    data_home=self.data_root,
+                    subset=subset,
+                    remove=self.remove,
+                    shuffle=False,
+                    n_retries=1,
+                    delay=0.2,
+                )
         except OSError as error:
             # No network, a refusing proxy, or a folder that cannot be written.
             file = Path(self.data_root) / CACHE_FILE
