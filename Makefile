@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test sanitize demo demo-classification demo-text lint format types bench clean
+.PHONY: help install test sanitize demo demo-classification demo-text lint format types bench tables clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ types: $(INSTALLED) ## check the type annotations
 bench: $(BENCH_INSTALLED) ## run every benchmark
 	@set -e; for script in benchmarks/*.py; do \
 	  if [ -f "$$script" ]; then echo "== $$script"; $(BIN)/python "$$script"; fi; done
+
+tables: $(INSTALLED) ## render the tables of the docs from benchmarks/results
+	$(BIN)/python tools/tables.py
 
 clean: ## remove what make made: caches, build outputs, and the environment if make created it
 	rm -rf build dist cals_mm.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

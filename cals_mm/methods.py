@@ -121,10 +121,10 @@ METHODS: dict[str, Method] = {
             "label_smoothing",
             "label smoothing",
             SmoothedCrossEntropyLoss,
-            knob=Knob("label_smoothing", (0.05, 0.1, 0.02, 0.2, 0.01)),
+            knob=Knob("label_smoothing", (0.05, 0.02, 0.1, 0.01, 0.2)),
         ),
         Method(
-            "focal", "focal loss", SoftmaxFocalLoss, knob=Knob("gamma", (3.0, 2.0, 5.0, 1.0, 4.0))
+            "focal", "focal loss", SoftmaxFocalLoss, knob=Knob("gamma", (3.0, 2.0, 1.0, 5.0, 4.0))
         ),
         Method("flsd", "sample-dependent focal loss, FLSD-53", FLSDLoss),
         Method("adafocal", "AdaFocal", AdaFocalLoss, knob=Knob("rate", factors=_FACTORS)),

@@ -6,10 +6,11 @@ results.
 
 from .execution import Budget, Campaign, Choice, Processes, Run, RunFailed
 from .plan import CRITERION, TASKS, Setting, Task, candidates, check_methods, choose
-from .reporting import Results, collect, report, write_results
+from .reporting import STORED, Results, collect, report, store_results, write_results
 
 __all__ = [
     "CRITERION",
+    "STORED",
     "TASKS",
     "Budget",
     "Campaign",
@@ -25,5 +26,6 @@ __all__ = [
     "choose",
     "collect",
     "report",
+    "store_results",
     "write_results",
 ]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cals_mm import runs
 from cals_mm.benchmark import (
+    STORED,
     TASKS,
     Budget,
     Campaign,
@@ -25,6 +26,7 @@ from cals_mm.benchmark import (
     check_methods,
     collect,
     report,
+    store_results,
     write_results,
 )
 
@@ -63,6 +65,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--amp", action="store_true", help="mixed precision, as of tools/train.py")
     parser.add_argument(
         "--table-only", action="store_true", help="start nothing; make the table of what is done"
+    )
+    parser.add_argument(
+        "--store",
+        nargs="?",
+        const=str(ROOT / STORED),
+        metavar="DIR",
+        help="also write the figures of all runs to DIR/TASK.json; without DIR to the results that "
+        "the tables of the docs are rendered from",
     )
     args = parser.parse_args(argv)
     for name in ("tries", "jobs", "epochs"):
@@ -105,6 +115,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("making intervals and pictures: a second or two for each run", flush=True)
     results = collect(campaign)
     files = write_results(results, report(campaign, results), work_dir / task.name)
+    if args.store:
+        files.append(Path(args.store) / f"{results.name}.json")
+        store_results(results, files[-1])
     print(files[0].read_text("utf-8"))
     print(f"written: {', '.join(map(str, files))}", flush=True)
     report_failures(campaign)

@@ -25,7 +25,6 @@ from mmengine.runner import CheckpointLoader, Runner
 
 from cals_mm import files, runs
 from cals_mm.frameworks import ignored_label
-from cals_mm.hooks._splits import shared_files
 from cals_mm.posthoc.checkpoint import (
     KEY,
     default_name,
@@ -130,13 +129,8 @@ def read_checkpoint(args: argparse.Namespace) -> dict[str, Any]:
 def held_out(cfg: Config, args: argparse.Namespace) -> Runner:
     """Build the runner; reject a validation split that shares files with the test split."""
     runner = runs.held_out_runner(copy.deepcopy(cfg), args.checkpoint)
-    shared = 0 if args.allow_test_data else shared_files(runner)
-    if shared:
-        raise ValueError(
-            f"{shared} validation files are test files too, and what is fitted to them makes "
-            "the test results optimistic: hold out a part of the training set as val_dataloader, "
-            "or accept it by --allow-test-data"
-        )
+    if not args.allow_test_data:
+        runs.refuse_test_files(runner, ", or accept it by --allow-test-data")
     label_maps = runs.batch_predictions(runner.model, next(iter(runner.val_dataloader)))[0][1].ndim
     if label_maps and args.coverage is not None:
         raise ValueError("--coverage is for one label a sample; for label maps give --risk")

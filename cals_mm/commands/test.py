@@ -1,6 +1,7 @@
 """Test a checkpoint on the config's test split: task metrics and calibration.
 
     python tools/test.py configs/cals/deeplabv3_cityscapes.py CHECKPOINT.pth --out metrics.json
+    python tools/test.py configs/ce/resnet_digits-lt.py CHECKPOINT.pth --temperature held-out
 
 A checkpoint of a CALS run can be tested with the config of plain cross entropy, and vice versa: the
 multipliers, needed only for training, are then left out, and the log names them.
@@ -9,11 +10,16 @@ multipliers, needed only for training, are then left out, and the log names them
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 
+from mmengine.config import Config
+
 from cals_mm import files, runs
-from cals_mm.config import append_metric
+from cals_mm.config import SCALED, append_metric, measure_calibration, with_scaled_metric
+
+HELD_OUT = "held-out"
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -29,7 +35,37 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE.pt",
         help="write logits and labels here (one label a sample: classifiers)",
     )
+    parser.add_argument(
+        "--temperature",
+        metavar=f"T|{HELD_OUT}",
+        help="also give the calibration of the logits divided by T, or by the temperature with the "
+        "lowest NLL on the validation split; its values are named scaled/...",
+    )
     return parser.parse_args(argv)
+
+
+def temperature(cfg: Config, args: argparse.Namespace) -> float:
+    """The temperature that was given, or that of the validation split.
+
+    Raises:
+        ValueError: If it is no positive number, or cannot be fitted.
+    """
+    if args.temperature != HELD_OUT:
+        try:
+            value = float(args.temperature)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise ValueError(
+                f"--temperature must be a positive number or {HELD_OUT}, got {args.temperature!r}"
+            )
+        return value
+    if args.launcher != "none":
+        raise ValueError(
+            "a temperature is fitted in one process; leave --launcher out, or give the number"
+        )
+    with runs.data_explained(cfg, ("val_dataloader",)):
+        return runs.held_out_temperature(cfg, args.checkpoint)
 
 
 def check_out(flag: str, path: str) -> None:
@@ -59,9 +95,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg.load_from = args.checkpoint
     cfg.resume = False
     runs.check_data(cfg, ("test_dataloader",))
+    divisor = None
+    if args.temperature:
+        measure_calibration(cfg, {})
+        divisor = temperature(cfg, args)
+        cfg.test_evaluator = with_scaled_metric(cfg.test_evaluator, divisor)
     runs.prepare_devices(cfg, args.launcher)
     with runs.data_explained(cfg, ("test_dataloader",)):
         metrics = runs.build_runner(cfg).test()
+    if divisor is not None:
+        metrics[f"{SCALED}/temperature"] = divisor
     if args.out and runs.rank() == 0:
         with runs.written_by("--out"):
             files.write_json(args.out, metrics)

@@ -5,12 +5,19 @@ from .for_training import for_training
 from .fused_resize import with_fused_resize
 from .hold_out import hold_out_training_data, shares_test_files
 from .loss_site import LossSite, find_site, type_name
-from .metric import append_metric, with_metric
+from .metric import (
+    SCALED,
+    append_metric,
+    measure_calibration,
+    with_metric,
+    with_scaled_metric,
+)
 from .options import nested
 from .suitable import suitable_methods
 from .with_method import add_cals, with_method
 
 __all__ = [
+    "SCALED",
     "LossSite",
     "add_cals",
     "append_metric",
@@ -18,6 +25,7 @@ __all__ = [
     "find_site",
     "for_training",
     "hold_out_training_data",
+    "measure_calibration",
     "nested",
     "shares_test_files",
     "suitable_methods",
@@ -25,4 +33,5 @@ __all__ = [
     "with_fused_resize",
     "with_method",
     "with_metric",
+    "with_scaled_metric",
 ]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 
 from .loss_site import type_name
 
-__all__ = ["append_metric", "with_metric"]
+__all__ = ["SCALED", "append_metric", "measure_calibration", "with_metric", "with_scaled_metric"]
+
+SCALED = "scaled"
+"""Prefix of the calibration of scaled logits."""
 
 
 def append_metric(evaluator: Any, metric: Mapping[str, Any]) -> Any:
@@ -28,6 +32,37 @@ def with_metric(evaluator: Any, options: Mapping[str, Any]) -> Any:
     if "CalibrationMetric" in names or any(metric.get("format_only") for metric in metrics):
         return evaluator
     return append_metric(evaluator, {"type": "CalibrationMetric", **options})
+
+
+def with_scaled_metric(evaluator: Any, temperature: float) -> Any:
+    """Add the calibration of the logits divided by a temperature, under the prefix ``scaled``.
+
+    Args:
+        evaluator: Config of an evaluator with a ``CalibrationMetric``, whose other options the new
+            one shares. Its ``out_file`` has ``-scaled`` before the suffix.
+        temperature: Number > 0.
+    """
+    inside = evaluator.get("metrics") if isinstance(evaluator, dict) else None
+    metrics = _metrics(evaluator if inside is None else inside)
+    own = next(metric for metric in metrics if type_name(metric) == "CalibrationMetric")
+    options = {**own, "temperature": temperature, "prefix": SCALED}
+    options.update(class_table=False, draw=False)
+    if file := own.get("out_file"):
+        options["out_file"] = str(Path(file).with_stem(f"{Path(file).stem}-{SCALED}"))
+    return append_metric(evaluator, options)
+
+
+def measure_calibration(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Make the test of a config measure calibration, whatever framework it is of.
+
+    Args:
+        cfg: The config, which is changed.
+        options: Arguments of the ``CalibrationMetric``, if it has none yet.
+    """
+    cfg.test_evaluator = with_metric(cfg.test_evaluator, options)
+    hooks = list(cfg.get("custom_hooks") or [])
+    if "KeepLogitsHook" not in map(type_name, hooks):
+        cfg.custom_hooks = [*hooks, {"type": "KeepLogitsHook"}]
 
 
 def _metrics(evaluator: Any) -> list[Any]:

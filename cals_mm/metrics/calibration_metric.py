@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -46,6 +47,8 @@ class CalibrationMetric(BaseMetric):
             images with a valid pixel, as in the authors' code. The class table and figures are
             always pooled.
         probabilities: Whether the data samples hold probabilities instead of logits.
+        temperature: Number > 0 that divides the logits before they are measured, e.g. one that was
+            fitted on held-out data.
         class_table: Whether to write a table of all classes to the log.
         draw: Whether to draw a reliability diagram with the current Visualizer.
         out_file: File for the sums, rewritten after every evaluation. ``torch.load`` and
@@ -71,6 +74,7 @@ class CalibrationMetric(BaseMetric):
         ignore_index: int | Literal["auto"] | None = "auto",
         aggregate: Aggregate = "dataset",
         probabilities: bool = False,
+        temperature: float = 1.0,
         class_table: bool = True,
         draw: bool = True,
         out_file: str | None = None,
@@ -80,10 +84,15 @@ class CalibrationMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         if isinstance(ignore_index, str) and ignore_index != "auto":
             raise ValueError(f"ignore_index must be a label, None or 'auto', got {ignore_index!r}")
+        if not 0 < temperature < math.inf or (probabilities and temperature != 1):
+            raise ValueError(
+                f"temperature must be a positive number, and 1 for probabilities, got {temperature}"
+            )
         self.num_bins = num_bins
         self.ignore_index = ignore_index
         self.aggregate = aggregate
         self.probabilities = probabilities
+        self.temperature = temperature
         self.class_table = class_table
         self.draw = draw
         self.out_file = None if out_file is None else check_out_file("CalibrationMetric", out_file)
@@ -150,7 +159,7 @@ class CalibrationMetric(BaseMetric):
         if not self.probabilities:
             self._check_logits.add(logits)
         meter = self._meter_for(ignore_index)
-        meter.update(logits, target)
+        meter.update(logits if self.temperature == 1 else logits / self.temperature, target)
         if meter.nonfinite:
             self._num_named += 1
             if self._num_named <= _NAMED:

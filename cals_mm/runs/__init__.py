@@ -10,11 +10,11 @@ from .data_root import set_data_root
 from .devices import prepare_devices, rank
 from .errors import run
 from .glove import use_glove
-from .held_out import held_out_halves, held_out_logits, held_out_runner
+from .held_out import held_out_halves, held_out_logits, held_out_runner, refuse_test_files
 from .precision import use_mixed_precision
 from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
-from .scaling import Scaling, calibration_test, scale_model_
+from .scaling import Scaling, calibration_test, held_out_temperature, scale_model_
 from .split import Prediction, batch_predictions, split_predictions, trained_runner
 from .work_dir import (
     check_writable,
@@ -45,11 +45,13 @@ __all__ = [
     "held_out_halves",
     "held_out_logits",
     "held_out_runner",
+    "held_out_temperature",
     "is_remote",
     "load_config",
     "prepare_devices",
     "prepare_work_dir",
     "rank",
+    "refuse_test_files",
     "refuse_to_overwrite",
     "run",
     "scale_model_",

@@ -10,10 +10,17 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from cals_mm.frameworks import ignored_label
+from cals_mm.hooks._splits import shared_files
 
 from .split import Prediction, split_predictions, trained_runner
 
-__all__ = ["held_out_halves", "held_out_logits", "held_out_predictions", "held_out_runner"]
+__all__ = [
+    "held_out_halves",
+    "held_out_logits",
+    "held_out_predictions",
+    "held_out_runner",
+    "refuse_test_files",
+]
 
 _MAX_LOGITS = 2**28
 """Most logits kept from label maps: 1 GiB in float32."""
@@ -29,6 +36,24 @@ def held_out_runner(cfg: Config, checkpoint: str) -> Runner:
         if cfg.get(key) is None:
             raise ValueError(f"the config has no {key}; set it to data held out of the training")
     return trained_runner(cfg, checkpoint)
+
+
+def refuse_test_files(runner: Runner, cure: str = "") -> None:
+    """Check that what is fitted to the validation split has not seen the test split.
+
+    Args:
+        runner: As from :func:`held_out_runner`.
+        cure: What a user may do besides holding out data, for the message.
+
+    Raises:
+        ValueError: If the two share files.
+    """
+    if shared := shared_files(runner):
+        raise ValueError(
+            f"{shared} validation files are test files too, and what is fitted to them makes "
+            "the test results optimistic: hold out a part of the training set as val_dataloader"
+            f"{cure}"
+        )
 
 
 def held_out_halves(runner: Runner) -> tuple[set[int], set[int]]:

@@ -12,14 +12,21 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import Tensor
 
-from cals_mm.config import type_name, with_metric
-from cals_mm.posthoc import LogitScaler, ScalingMethod, final_layer, fold_model_, make_scaler
+from cals_mm.config import measure_calibration
+from cals_mm.posthoc import (
+    LogitScaler,
+    ScalingMethod,
+    TemperatureScaler,
+    final_layer,
+    fold_model_,
+    make_scaler,
+)
 
-from .held_out import held_out_logits
+from .held_out import held_out_logits, held_out_runner, refuse_test_files
 from .runner import build_runner
 from .split import batch_predictions
 
-__all__ = ["Scaling", "calibration_test", "scale_model_"]
+__all__ = ["Scaling", "calibration_test", "held_out_temperature", "scale_model_"]
 
 
 class Scaling(NamedTuple):
@@ -83,6 +90,25 @@ def scale_model_(
     return Scaling(scaler, layer, notes)
 
 
+def held_out_temperature(cfg: Config, checkpoint: str, pixels: int = 2000) -> float:
+    """Fit a temperature to the validation split, without changing the model.
+
+    Args:
+        cfg: The config; not modified.
+        checkpoint: The trained model.
+        pixels: Number of pixels to draw from each label map.
+
+    Raises:
+        ValueError: If the config has no validation split, or one that shares files with the test
+            split.
+    """
+    cfg = copy.deepcopy(cfg)
+    cfg.experiment_name, cfg.log_level = "held_out", "WARNING"
+    runner = held_out_runner(cfg, checkpoint)
+    refuse_test_files(runner)
+    return float(TemperatureScaler().fit(*held_out_logits(runner, pixels)).temperature)
+
+
 def calibration_test(
     cfg: Config, checkpoint: str, ignore_index: int, name: str
 ) -> dict[str, float]:
@@ -95,11 +121,7 @@ def calibration_test(
         name: Distinguishes the logs of several tests in one process.
     """
     cfg = copy.deepcopy(cfg)
-    options = {"ignore_index": ignore_index, "class_table": False, "draw": False}
-    cfg.test_evaluator = with_metric(cfg.test_evaluator, options)
-    hooks = list(cfg.get("custom_hooks") or [])
-    if "KeepLogitsHook" not in map(type_name, hooks):
-        cfg.custom_hooks = [*hooks, {"type": "KeepLogitsHook"}]
+    measure_calibration(cfg, {"ignore_index": ignore_index, "class_table": False, "draw": False})
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.experiment_name = f"calibrate_{name}"
     metrics: dict[str, float] = build_runner(cfg).test()

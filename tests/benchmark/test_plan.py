@@ -37,7 +37,7 @@ def names(*args, **options):
 
 def test_the_config_is_tried_first_and_once():
     assert names("cals", 3) == ["default", "margin=6", "margin=12"]
-    assert names("focal", 3, gamma=2.0) == ["default", "gamma=3", "gamma=5"]
+    assert names("focal", 3, gamma=2.0) == ["default", "gamma=3", "gamma=1"]
     assert names("cals", 1) == ["default"]
     assert names("cals", 2, margin=None) == ["default", "margin=7.5"], "the loss's default"
     assert tried("cals", 2)[1].options == (("margin", 6.0),)

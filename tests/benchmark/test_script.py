@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cals_mm.benchmark.reporting import read_results
 from cals_mm.functional import CalibrationStatistics, calibration_statistics
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"
@@ -64,11 +65,11 @@ def done(tmp_path_factory):
 @pytest.mark.slow
 def test_table_of_real_runs(done):
     work_dir, run, printed = done
-    results = json.loads((work_dir / "digits-lt" / "results.json").read_text())
-    (row,) = results["rows"]
-    assert (row["method"], row["seeds"]) == ("ce", [4])
-    for column in results["columns"]:
-        assert isinstance(row["mean"][column["key"]], float), column
+    results = read_results(work_dir / "digits-lt" / "results.json")
+    (row,) = results.rows
+    assert (row.method, row.seeds) == ("ce", [4])
+    for column in results.columns:
+        assert isinstance(row.mean[column.key], float), column
     assert (work_dir / "digits-lt" / "results.md").read_text() in printed
     assert (run / "trained.json").is_file()
 

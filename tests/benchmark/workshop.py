@@ -39,7 +39,9 @@ parser.add_argument("config", type=Path)
 parser.add_argument("checkpoint", nargs="?", type=Path)
 for flag in ("--cfg-options", "--method-options"):
     parser.add_argument(flag, nargs="+", default=[])
-for flag in ("--method", "--seed", "--work-dir", "--out", "--predictions", "--resume"):
+for flag in ("--method", "--seed", "--work-dir", "--resume"):
+    parser.add_argument(flag)
+for flag in ("--out", "--predictions", "--temperature"):
     parser.add_argument(flag)
 args = parser.parse_args()
 root = Path(__file__).parents[1]
@@ -81,10 +83,14 @@ log.write_text("\\n".join(map(json.dumps, records)) + "\\n{\\"accuracy/top1\\": 
 
 TEST = """
 kept = root / "calibration.pt"
-(folder / "calibration.pt").write_bytes(kept.read_bytes() if kept.exists() else b"")
+if kept.exists():
+    (folder / "calibration.pt").write_bytes(kept.read_bytes())
 seed = int(args.checkpoint.parent.name.removeprefix("seed"))
 what = json.loads(args.config.with_suffix(".json").read_text())
-Path(args.out).write_text(json.dumps(figures("test", seed, *what)))
+found = figures("test", seed, *what)
+assert args.temperature == "held-out"
+scaled = {f"scaled/{key[12:]}": value / 2 for key, value in found.items() if "calib" in key}
+Path(args.out).write_text(json.dumps({**found, **scaled, "scaled/temperature": 2.0}))
 """
 
 

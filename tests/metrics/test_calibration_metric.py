@@ -173,6 +173,8 @@ def test_sums_are_written_for_later(tmp_path):
         ({"num_bins": 0}, "num_bins must be at least 1"),
         ({"aggregate": "pixel"}, "aggregate must be"),
         ({"ignore_index": "void"}, "ignore_index must be"),
+        ({"temperature": 0.0}, "temperature must be a positive number"),
+        ({"temperature": 2.0, "probabilities": True}, "1 for probabilities"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from cals_mm import files, runs
 from cals_mm.benchmark.plan import Setting, Task
-from cals_mm.config import for_training, nested
+from cals_mm.config import SCALED, for_training, nested
+from cals_mm.functional import CALIBRATION_VALUES, CalibrationStatistics, calibration_values
 
 from .fingerprint import TESTING, TRAINING, fingerprint
 from .records import checkpoint_file, held_out_records, resume_from
@@ -22,6 +24,8 @@ from .records import checkpoint_file, held_out_records, resume_from
 __all__ = ["Budget", "Run", "shown"]
 
 MARKER = "trained.json"
+# Files that a test keeps in its folder: sums of the logits, also after temperature, and the logits.
+SUMS, SCALED_SUMS, PREDICTIONS = "calibration.pt", f"calibration-{SCALED}.pt", "predictions.pt"
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,8 @@ class Run:
     def test_command(self, which: str, keep: bool = False) -> list[str]:
         """The command that tests a checkpoint, with the config dumped by the training.
 
+        It tests before and after a temperature that is fitted on the held-out data.
+
         Args:
             which: ``'best'`` or ``'last'``.
             keep: Whether to keep the files that the report needs besides the figures.
@@ -179,21 +185,29 @@ class Run:
         if keep:
             for index, metric in enumerate(self.config().test_evaluator):
                 if metric["type"] == "CalibrationMetric":
-                    changes[f"test_evaluator.{index}.out_file"] = str(folder / "calibration.pt")
+                    changes[f"test_evaluator.{index}.out_file"] = str(folder / SUMS)
             if self.task.single_labels:
-                more = ["--predictions", str(folder / "predictions.pt")]
+                more = ["--predictions", str(folder / PREDICTIONS)]
         return [
             *self._script("test.py", self.dumped_config, self.checkpoint(which)[1]),
+            *("--temperature", "held-out"),
             *("--work-dir", str(folder), "--out", str(folder / "metrics.json"), *more),
             *self._shared(changes),
         ]
 
     def tested(self, which: str) -> dict[str, float] | None:
-        """Figures of the test of a checkpoint; None if it has to be tested (again)."""
-        marker = _read(self.test_folder(which) / "tested.json")
+        """Figures of the test of a checkpoint; None if it has to be tested (again).
+
+        Calibration values that are younger than the test follow from the sums that it kept.
+        """
+        folder = self.test_folder(which)
+        marker = _read(folder / "tested.json")
         if marker is None or marker["test"] != self._test_mark(which):
             return None
         metrics: dict[str, float] = marker["metrics"]
+        for prefix, name in (("calibration", SUMS), (SCALED, SCALED_SUMS)):
+            if (folder / name).is_file():
+                metrics = {**_values(folder / name, prefix), **metrics}
         return metrics
 
     def mark_tested(self, which: str) -> None:
@@ -207,6 +221,7 @@ class Run:
         return {
             "config": fingerprint(self.config(), TESTING),
             "checkpoint": self.checkpoint(which)[1].name,
+            "temperature": "held-out",
         }
 
     def _script(self, name: str, *args: Path) -> list[str]:
@@ -225,3 +240,9 @@ def shown(command: Sequence[str], root: Path) -> str:
 
 def _read(file: Path) -> Any:
     return json.loads(file.read_text("utf-8")) if file.is_file() else None
+
+
+def _values(file: Path, prefix: str) -> dict[str, float]:
+    """The calibration values of sums in a file."""
+    values = calibration_values(CalibrationStatistics.from_dict(torch.load(file))).tolist()
+    return {f"{prefix}/{name}": v for name, v in zip(CALIBRATION_VALUES, values, strict=True)}

@@ -2,9 +2,10 @@
 
 from .methods import check_methods
 from .settings import CRITERION, DEFAULT, Setting, candidates, choose
-from .tasks import CALIBRATION, TASKS, Column, Task
+from .tasks import AFTER_TEMPERATURE, CALIBRATION, TASKS, Column, Task
 
 __all__ = [
+    "AFTER_TEMPERATURE",
     "CALIBRATION",
     "CRITERION",
     "DEFAULT",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cals_mm.config import SCALED
 from cals_mm.functional import CALIBRATION_VALUES
 
-__all__ = ["CALIBRATION", "TASKS", "Column", "Task"]
+__all__ = ["AFTER_TEMPERATURE", "CALIBRATION", "TASKS", "Column", "Task"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Task:
     @property
     def columns(self) -> tuple[Column, ...]:
         """All columns of the table, from the left."""
-        return (self.main, *self.more, *CALIBRATION)
+        return (self.main, *self.more, *CALIBRATION, *AFTER_TEMPERATURE)
 
 
 CALIBRATION = tuple(
@@ -61,6 +62,13 @@ CALIBRATION = tuple(
     for value in CALIBRATION_VALUES.values()
     if value.compared and value.better
 )
+AFTER_TEMPERATURE = tuple(
+    Column(f"{SCALED}/{value.name}", f"{value.name}+T{unit}", value.better, value.digits)
+    for value in (CALIBRATION_VALUES["ECE"], CALIBRATION_VALUES["NLL"])
+    for unit in [" %" if value.unit == "percent" else ""]
+    if value.better
+)
+"""Columns of the logits divided by a temperature that was fitted on the held-out data."""
 _MIOU = Column("mIoU", "mIoU %", "higher")
 _ACCURACY = Column("accuracy/top1", "accuracy %", "higher")
 _TEXT_ACCURACY = Column("calibration/accuracy", "accuracy %", "higher")

@@ -1,8 +1,20 @@
 """Results: figures with intervals, tables, the report and the files."""
 
 from .collect import collect
+from .pages import render
 from .report import report
 from .results import Results, Row
+from .stored import STORED, read_results, store_results
 from .write import write_results
 
-__all__ = ["Results", "Row", "collect", "report", "write_results"]
+__all__ = [
+    "STORED",
+    "Results",
+    "Row",
+    "collect",
+    "read_results",
+    "render",
+    "report",
+    "store_results",
+    "write_results",
+]

@@ -10,15 +10,16 @@ intervals) and Section 10.2 (estimate of bias).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from cals_mm.config import SCALED
 from cals_mm.functional import CALIBRATION_VALUES, calibration_statistics, calibration_values
+from cals_mm.methods import REFERENCE
 
 __all__ = ["DRAWS", "Interval", "chance_of_one_sign", "difference_interval", "resampled_values"]
 
@@ -36,21 +37,19 @@ class Interval:
         low: Lower end; None if nothing could be resampled.
         high: Upper end.
         over: What was resampled.
+        other: Name of the other method.
     """
 
     difference: float
     low: float | None
     high: float | None
     over: str
+    other: str = REFERENCE
 
     @property
     def excludes_zero(self) -> bool:
         """Whether both ends are on one side of 0."""
         return self.low is not None and self.high is not None and self.low * self.high > 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to plain types."""
-        return {**asdict(self), "excludes_zero": self.excludes_zero}
 
 
 def difference_interval(
@@ -58,6 +57,7 @@ def difference_interval(
     reference: ArrayLike,
     resampled: tuple[ArrayLike, ArrayLike] | None = None,
     level: float = 0.95,
+    name: str = REFERENCE,
 ) -> Interval:
     """Compute the percentile interval of the mean difference of one figure.
 
@@ -68,6 +68,7 @@ def difference_interval(
             row d of both. The interval is then shifted to the measured difference, since resampling
             adds noise, and noise alone raises a calibration error.
         level: Share of the draws in the interval.
+        name: Name of the reference.
 
     Returns:
         The interval; it has no ends for one seed without resampled figures.
@@ -87,9 +88,9 @@ def difference_interval(
     picks = rng.integers(len(pairs), size=(_SEED_DRAWS, len(pairs)))
     if resampled is None:
         if len(pairs) == 1:
-            return Interval(measured, None, None, "nothing")
+            return Interval(measured, None, None, "nothing", name)
         low, high = _ends(pairs[picks].mean(1), level)
-        return Interval(measured, low, high, "seeds")
+        return Interval(measured, low, high, "seeds", name)
     draws = np.asarray(resampled[0], float) - np.asarray(resampled[1], float)
     if draws.ndim != 2 or draws.shape[1] != len(pairs):
         raise ValueError(
@@ -98,7 +99,8 @@ def difference_interval(
     rows = rng.integers(len(draws), size=(_SEED_DRAWS, 1))
     means = draws[rows, picks].mean(1)
     low, high = _ends(means - means.mean() + measured, level)
-    return Interval(measured, low, high, "seeds and test samples" if len(pairs) > 1 else "samples")
+    over = "seeds and test samples" if len(pairs) > 1 else "samples"
+    return Interval(measured, low, high, over, name)
 
 
 def chance_of_one_sign(num_seeds: int) -> float:
@@ -138,6 +140,11 @@ def _ends(draws: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-POSITION = {f"calibration/{name}": index for index, name in enumerate(CALIBRATION_VALUES)}
-"""Column of :func:`resampled_values` of each metric."""
+POSITION = {
+    f"{prefix}/{name}": index
+    for index, (prefix, name) in enumerate(
+        (prefix, name) for prefix in ("calibration", SCALED) for name in CALIBRATION_VALUES
+    )
+}
+"""Place of each metric among the figures of :func:`resampled_values`, before and after scaling."""
 POSITION["accuracy/top1"] = POSITION["calibration/accuracy"]

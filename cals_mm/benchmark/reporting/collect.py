@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import metadata
 
 import numpy
@@ -12,7 +11,7 @@ import torch
 from cals_mm import __version__
 from cals_mm.benchmark.execution import Campaign, shown
 
-from .differences import differences
+from .differences import comparisons
 from .results import Results, Row
 
 __all__ = ["collect", "versions"]
@@ -26,6 +25,8 @@ def collect(campaign: Campaign) -> Results:
     Args:
         campaign: A campaign after its :meth:`~Campaign.run`.
     """
+    rows = [_row(campaign, method) for method in campaign.methods if campaign.tested.get(method)]
+    rows = [replace(row, comparisons=comparisons(campaign, row, rows)) for row in rows]
     return Results(
         task=campaign.task,
         checkpoint=campaign.checkpoint,
@@ -33,7 +34,7 @@ def collect(campaign: Campaign) -> Results:
         tries=campaign.tries,
         epochs=campaign.budget.epochs,
         amp=campaign.budget.amp,
-        rows=[_row(campaign, method) for method in campaign.methods if campaign.tested.get(method)],
+        rows=rows,
         choices=dict(campaign.choices),
         failures=dict(campaign.failures),
         versions=versions(),
@@ -56,29 +57,5 @@ def _row(campaign: Campaign, method: str) -> Row:
     setting = campaign.choices[method].setting
     first = campaign.a_run(method, setting, min(figures))
     commands = (first.train_command(), first.test_command(campaign.checkpoint))
-    return Row(
-        method=method,
-        setting=setting.name,
-        figures=figures,
-        mean=_each_column(campaign, figures, statistics.fmean),
-        std=_each_column(campaign, figures, _deviation),
-        differences=differences(campaign, method),
-        commands=[shown(command, campaign.budget.root) for command in commands],
-    )
-
-
-def _each_column(
-    campaign: Campaign,
-    figures: Mapping[int, Mapping[str, float]],
-    function: Callable[[list[float]], float | None],
-) -> dict[str, float | None]:
-    result = {}
-    for column in campaign.task.columns:
-        values = [metrics.get(column.key) for metrics in figures.values()]
-        known = [value for value in values if value is not None]
-        result[column.key] = function(known) if len(known) == len(values) else None
-    return result
-
-
-def _deviation(values: list[float]) -> float | None:
-    return statistics.stdev(values) if len(values) > 1 else None
+    shown_commands = [shown(command, campaign.budget.root) for command in commands]
+    return Row(method, setting.name, figures, commands=shown_commands)

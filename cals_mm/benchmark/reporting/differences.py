@@ -1,8 +1,9 @@
-"""Differences between each method and the reference, with intervals."""
+"""Differences between methods, with intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +14,72 @@ from torch import Tensor
 from cals_mm import files
 from cals_mm.benchmark.execution import Campaign
 from cals_mm.benchmark.plan import Column
-from cals_mm.functional import CALIBRATION_VALUES
+from cals_mm.config import SCALED
 from cals_mm.methods import REFERENCE
 
 from .bootstrap import DRAWS, POSITION, Interval, difference_interval, resampled_values
+from .results import BEST_OTHER, SCALED_REFERENCE, Row, merit
 
-__all__ = ["differences"]
+__all__ = ["comparisons"]
 
 
-def differences(campaign: Campaign, method: str) -> dict[str, Interval]:
-    """Compute the difference between a method and the reference in every column.
+def comparisons(
+    campaign: Campaign, row: Row, rows: Sequence[Row]
+) -> dict[str, dict[str, Interval]]:
+    """Compare a method with the reference, before and after temperature, and with the best other.
 
-    It covers the seeds that both were tested with, and is empty if there are none or for the
-    reference itself. In columns where 0 is the best value, the distances to 0 are compared.
+    A comparison covers the seeds that both were tested with. In columns where 0 is the best value,
+    the distances to 0 are compared.
+
+    Args:
+        campaign: A campaign after its run.
+        row: The method.
+        rows: All methods.
 
     Returns:
-        The difference with its interval, by the key of the column.
+        Differences by what they are to, and by key of the column. A method is not compared with
+        itself, and a column is left out where a figure is missing.
     """
-    mine, theirs = campaign.tested[method], campaign.tested.get(REFERENCE, {})
-    seeds = sorted(set(mine) & set(theirs))
-    if method == REFERENCE or not seeds:
-        return {}
-    ours = _resampled(campaign, method, seeds)
-    reference = _resampled(campaign, REFERENCE, seeds)
-    result = {}
+    found: dict[str, dict[str, Interval]] = {}
+    reference = next((other for other in rows if other.method == REFERENCE), None)
     for column in campaign.task.columns:
-        figures = [[part[seed].get(column.key) for seed in seeds] for part in (mine, theirs)]
-        if any(value is None for part in figures for value in part):
-            continue
-        draws = None
-        if column.key in POSITION and ours is not None and reference is not None:
-            position = POSITION[column.key]
-            draws = _aimed(column, ours[..., position]), _aimed(column, reference[..., position])
-        here, there = (_aimed(column, part) for part in figures)
-        result[column.key] = difference_interval(here, there, draws)
-    return result
+        scaled = column.key.replace("calibration/", f"{SCALED}/", 1)
+        pairs = {REFERENCE: (reference, column.key), SCALED_REFERENCE: (reference, scaled)}
+        others = [other for other in rows if other is not row and _is_known(other, column.key)]
+        if others:
+            best = max(others, key=partial(merit, column=column))
+            pairs[BEST_OTHER] = (best, column.key)
+        for name, (other, key) in pairs.items():
+            if other is None or (other is row and key == column.key):
+                continue
+            interval = _compare(campaign, column, row, other, key)
+            if interval is not None:
+                found.setdefault(name, {})[column.key] = interval
+    return found
+
+
+def _is_known(row: Row, key: str) -> bool:
+    return row.mean.get(key) is not None
+
+
+def _compare(campaign: Campaign, column: Column, row: Row, other: Row, key: str) -> Interval | None:
+    """Difference between a method's column and the figure ``key`` of another."""
+    seeds = sorted(set(row.figures) & set(other.figures))
+    figures = [
+        [part.figures[seed].get(name) for seed in seeds]
+        for part, name in ((row, column.key), (other, key))
+    ]
+    if not seeds or any(value is None for part in figures for value in part):
+        return None
+    ours, theirs = (_resampled(campaign, part, seeds) for part in (row, other))
+    resampled = None
+    if column.key in POSITION and ours is not None and theirs is not None:
+        resampled = (
+            _aimed(column, ours[..., POSITION[column.key]]),
+            _aimed(column, theirs[..., POSITION[key]]),
+        )
+    here, there = (_aimed(column, part) for part in figures)
+    return difference_interval(here, there, resampled, name=other.method)
 
 
 def _aimed(column: Column, figures: Any) -> np.ndarray:
@@ -55,25 +87,31 @@ def _aimed(column: Column, figures: Any) -> np.ndarray:
     return np.abs(values) if column.better == "zero" else values
 
 
-def _resampled(campaign: Campaign, method: str, seeds: Sequence[int]) -> Tensor | None:
+def _resampled(campaign: Campaign, row: Row, seeds: Sequence[int]) -> Tensor | None:
     """Figures (draws, seeds, values) of a method; None if single predictions were not kept."""
-    setting = campaign.choices[method].setting
-    runs = [campaign.a_run(method, setting, seed) for seed in seeds]
+    setting = campaign.choices[row.method].setting
+    runs = [campaign.a_run(row.method, setting, seed) for seed in seeds]
     files = [run.test_folder(campaign.checkpoint) / "predictions.pt" for run in runs]
     if not all(file.is_file() for file in files):
         return None
-    return torch.stack([_cached(file) for file in files], 1)
+    divisors = [row.figures[seed].get(f"{SCALED}/temperature", 1.0) for seed in seeds]
+    times = [file.stat().st_mtime_ns for file in files]
+    return torch.stack([_cached(*parts) for parts in zip(files, times, divisors, strict=True)], 1)
 
 
-def _cached(file: Path) -> Tensor:
+@cache
+def _cached(file: Path, changed: int, temperature: float) -> Tensor:
     """Resampled figures of one run, computed once and cached in a file."""
     cache = file.with_name("resampled.pt")
-    if cache.is_file() and cache.stat().st_mtime_ns >= file.stat().st_mtime_ns:
-        kept: Tensor = torch.load(cache)
-        if kept.shape == (DRAWS, len(CALIBRATION_VALUES)):
-            return kept
+    if cache.is_file() and cache.stat().st_mtime_ns >= changed:
+        kept: Mapping[str, Any] = torch.load(cache)
+        if kept["names"] == list(POSITION) and len(kept["figures"]) == DRAWS:
+            figures: Tensor = kept["figures"]
+            return figures
     predictions: Mapping[str, Tensor] = torch.load(file)
-    figures = resampled_values(predictions["logits"], predictions["target"], DRAWS)
+    logits, target = predictions["logits"], predictions["target"]
+    parts = [resampled_values(part, target, DRAWS) for part in (logits, logits / temperature)]
+    figures = torch.cat(parts, 1)
     with files.writing(cache) as stream:
-        torch.save(figures, stream)
+        torch.save({"names": list(POSITION), "figures": figures}, stream)
     return figures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from cals_mm.functional import CALIBRATION_VALUES
 from cals_mm.methods import REFERENCE
 
 from .bootstrap import chance_of_one_sign
-from .results import Results, Row
+from .results import BEST_OTHER, SCALED_REFERENCE, Results, Row, merit
 
 __all__ = [
     "GLOSSARY",
@@ -21,8 +20,8 @@ __all__ = [
     "difference",
     "is_best",
     "mark",
-    "merit",
     "reading",
+    "reading_of",
     "signed",
     "subject",
     "tried_settings",
@@ -35,6 +34,10 @@ GLOSSARY = {
     for value in CALIBRATION_VALUES.values()
     if value.compared
 }
+GLOSSARY["+T"] = (
+    "the same after temperature scaling: the logits divided by one number, that with the lowest "
+    "NLL on the held-out data"
+)
 """Meaning of the columns."""
 
 
@@ -50,7 +53,7 @@ def subject(results: Results) -> str:
 
 def cell(row: Row, column: Column) -> str:
     """Mean and standard deviation of one figure."""
-    mean, deviation = row.mean[column.key], row.std[column.key]
+    mean, deviation = row.mean.get(column.key), row.std.get(column.key)
     if mean is None:
         return "–"
     text = signed(mean, column)
@@ -78,24 +81,16 @@ def is_best(results: Results, row: Row, column: Column) -> bool:
     return merit(row, column) == max(merit(other, column) for other in results.rows)
 
 
-def merit(row: Row, column: Column) -> float:
-    """Score of a figure, where higher is better; minus infinity if it is missing."""
-    mean = row.mean[column.key]
-    if mean is None:
-        return -math.inf
-    return {"higher": mean, "lower": -mean, "zero": -abs(mean)}[column.better]
-
-
-def difference(row: Row, column: Column) -> str:
-    """Format the difference to the reference with its interval."""
-    found = row.differences.get(column.key)
+def difference(row: Row, column: Column, to: str = REFERENCE) -> str:
+    """Format the difference to ``to`` with its interval, and the name of the best other."""
+    found = row.comparisons.get(to, {}).get(column.key)
     if not found:
         return "–"
     signs = replace(column, better="zero")
-    if found.low is None or found.high is None:
-        return signed(found.difference, signs)
-    ends = f"{signed(found.low, signs)}, {signed(found.high, signs)}"
-    return f"{signed(found.difference, signs)} [{ends}]"
+    text = signed(found.difference, signs)
+    if found.low is not None and found.high is not None:
+        text += f" [{signed(found.low, signs)}, {signed(found.high, signs)}]"
+    return f"{text} {found.other}" if to == BEST_OTHER else text
 
 
 def reading(results: Results) -> list[str]:
@@ -144,6 +139,22 @@ def reading(results: Results) -> list[str]:
             "chance alone."
         )
     return lines
+
+
+def reading_of(to: str) -> str:
+    """Explain what a table of differences compares with."""
+    if to == SCALED_REFERENCE:
+        return (
+            f"What a method is worth over {REFERENCE} with a temperature fitted afterwards: the "
+            f"plain columns are those of the method as it is, against {REFERENCE} after "
+            "temperature; in the columns +T both have one."
+        )
+    if to == BEST_OTHER:
+        return (
+            "To the best of all other methods in this column, by the figures of the test split, "
+            "which is named: a comparison that favours the other."
+        )
+    return f"Each method as it is against {REFERENCE} as it is; in the columns +T both have one."
 
 
 class Tried(NamedTuple):

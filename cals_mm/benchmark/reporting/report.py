@@ -25,12 +25,12 @@ from .reading import (
     difference,
     is_best,
     mark,
-    merit,
     reading,
+    reading_of,
     subject,
     tried_settings,
 )
-from .results import Results, Row
+from .results import BEST_OTHER, SCALED_REFERENCE, Results, Row, merit
 
 __all__ = ["report"]
 
@@ -86,7 +86,7 @@ def report(campaign: Campaign, results: Results) -> str:
 
 
 def _error(row: Row) -> float:
-    error = row.mean["calibration/ECE"]
+    error = row.mean.get("calibration/ECE")
     return float("inf") if error is None else error
 
 
@@ -105,7 +105,7 @@ def _short(results: Results) -> list[str]:
     keys = ("calibration/ECE", "calibration/NLL", results.task.main.key)
     columns = {column.key: column for column in results.columns}
     for column in (columns[key] for key in keys):
-        known = [row for row in results.rows if row.mean[column.key] is not None]
+        known = [row for row in results.rows if row.mean.get(column.key) is not None]
         if not known:
             continue
         best = max(known, key=partial(merit, column=column))
@@ -155,23 +155,30 @@ def _results(results: Results) -> str:
 
 
 def _differences(results: Results) -> str:
-    compared = [row for row in results.rows if row.differences]
+    return page.section(
+        "Differences",
+        page.text(
+            f"To {REFERENCE}. A dot is the mean difference over the seeds, a line its 95 % "
+            "interval. Blue: better, orange: worse, grey: the interval holds 0, so the difference "
+            "may be chance."
+        )
+        if any(row.differences for row in results.rows)
+        else "",
+        page.pictures(interval_picture(results), large=True),
+        *(_differences_to(results, to) for to in (REFERENCE, SCALED_REFERENCE, BEST_OTHER)),
+    )
+
+
+def _differences_to(results: Results, to: str) -> str:
+    compared = [row for row in results.rows if to in row.comparisons]
     if not compared:
         return ""
-    heads = ["method", *(column.heading for column in results.columns)]
+    heads = [f"to {to}", *(column.heading for column in results.columns)]
     rows = [
-        [Cell(row.method), *(Cell(difference(row, column)) for column in results.columns)]
+        [Cell(row.method), *(Cell(difference(row, column, to)) for column in results.columns)]
         for row in compared
     ]
-    return page.section(
-        f"Difference to {REFERENCE}",
-        page.text(
-            "A dot is the mean difference over the seeds, a line its 95 % interval. Blue: better, "
-            "orange: worse, grey: the interval holds 0, so the difference may be chance."
-        ),
-        page.pictures(interval_picture(results), large=True),
-        page.table(heads, rows),
-    )
+    return page.text(reading_of(to)) + page.table(heads, rows)
 
 
 def _curves(campaign: Campaign) -> str:

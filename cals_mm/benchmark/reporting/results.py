@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+import statistics
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from cals_mm.benchmark.execution import Choice
-from cals_mm.benchmark.plan import CRITERION, Column, Task
+from cals_mm.benchmark.plan import Column, Task
 from cals_mm.methods import REFERENCE
 
 from .bootstrap import Interval
 
-__all__ = ["Results", "Row"]
+__all__ = ["BEST_OTHER", "SCALED_REFERENCE", "Results", "Row", "merit"]
+
+SCALED_REFERENCE = f"{REFERENCE} + temperature"
+"""The reference after temperature scaling, as what others are compared with."""
+BEST_OTHER = "best other"
+"""The best of all other methods, in each column another one."""
 
 
 @dataclass(frozen=True)
@@ -23,32 +31,52 @@ class Row:
         method: Name of the method.
         setting: Name of the chosen setting.
         figures: Figures on the test split by seed.
-        mean: Mean over the seeds, by key of the column; None if a figure is missing.
-        std: Standard deviation over the seeds; None for one seed, or if a figure is missing.
-        differences: Difference to the reference, by key of the column.
-        commands: Commands that trained and tested the first seed.
+        comparisons: Differences by what they are to, :data:`~cals_mm.methods.REFERENCE`,
+            :data:`SCALED_REFERENCE` or :data:`BEST_OTHER`, and by key of the column.
+        commands: Commands that trained and tested the first seed; empty for stored results.
     """
 
     method: str
     setting: str
     figures: Mapping[int, Mapping[str, float]]
-    mean: Mapping[str, float | None]
-    std: Mapping[str, float | None]
-    differences: Mapping[str, Interval]
-    commands: Sequence[str]
+    comparisons: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    commands: Sequence[str] = ()
 
     @property
     def seeds(self) -> list[int]:
         """Seeds it was tested with."""
         return list(self.figures)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to plain types for JSON."""
-        return {
-            **asdict(self),
-            "seeds": self.seeds,
-            "differences": {key: part.to_dict() for key, part in self.differences.items()},
-        }
+    @property
+    def differences(self) -> Mapping[str, Interval]:
+        """Differences to the reference, by key of the column."""
+        return self.comparisons.get(REFERENCE, {})
+
+    @cached_property
+    def mean(self) -> Mapping[str, float | None]:
+        """Mean over the seeds by key of the figure; None if a seed lacks it."""
+        return self._each(statistics.fmean)
+
+    @cached_property
+    def std(self) -> Mapping[str, float | None]:
+        """Standard deviation over the seeds; None for one seed, or if a seed lacks the figure."""
+        return self._each(lambda known: statistics.stdev(known) if len(known) > 1 else None)
+
+    def _each(self, function: Callable[[list[float]], float | None]) -> dict[str, float | None]:
+        result = {}
+        for key in {key for metrics in self.figures.values() for key in metrics}:
+            values = [metrics.get(key) for metrics in self.figures.values()]
+            known = [value for value in values if value is not None]
+            result[key] = function(known) if len(known) == len(values) else None
+        return result
+
+
+def merit(row: Row, column: Column) -> float:
+    """Score of a figure, where higher is better; minus infinity if it is missing."""
+    mean = row.mean.get(column.key)
+    if mean is None:
+        return -math.inf
+    return {"higher": mean, "lower": -mean, "zero": -abs(mean)}[column.better]
 
 
 @dataclass(frozen=True)
@@ -84,27 +112,23 @@ class Results:
         """The columns of the table."""
         return self.task.columns
 
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to plain types for JSON."""
-        return {
-            "task": self.task.name,
-            "title": self.task.title,
-            "checkpoint": self.checkpoint,
-            "main": self.task.main.key,
-            "seeds": list(self.seeds),
-            "tries": self.tries,
-            "epochs": self.epochs,
-            "amp": self.amp,
-            "criterion": CRITERION,
-            "columns": [asdict(column) for column in self.columns],
-            "reference": REFERENCE,
-            "rows": [row.to_dict() for row in self.rows],
-            "choices": [_choice(name, choice) for name, choice in self.choices.items()],
-            "failures": dict(self.failures),
-            "versions": dict(self.versions),
-        }
+    @property
+    def name(self) -> str:
+        """Name of the stored file: the task, and the checkpoint if it is the last."""
+        return self.task.name if self.checkpoint == "best" else f"{self.task.name}-last"
 
-
-def _choice(method: str, choice: Choice) -> dict[str, Any]:
-    tried = [{"setting": s.name, **figures} for s, figures in choice.held_out.items()]
-    return {"method": method, "chosen": choice.setting.name, "tried": tried}
+    @property
+    def command(self) -> str:
+        """The command that makes all runs, as it would be typed in the project's root."""
+        words = ["python tools/benchmark.py", f"--task {self.task.name}"]
+        if self.task.needs_data:
+            words.append("--data-root DIR")
+        words.append(f"--seeds {' '.join(map(str, self.seeds))} --tries {self.tries}")
+        if self.checkpoint != "best":
+            words.append(f"--checkpoint {self.checkpoint}")
+        if self.epochs:
+            words.append(f"--epochs {self.epochs}")
+        if self.amp:
+            words.append("--amp")
+        words.append(f"--methods {' '.join(row.method for row in self.rows)}")
+        return textwrap.fill(" ".join(words), 98, subsequent_indent="  ").replace("\n", " \\\n")

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
+from cals_mm.benchmark.plan import DEFAULT, Column
 from cals_mm.methods import METHODS, REFERENCE
 
-from .reading import cell, difference, is_best, mark, reading, subject, tried_settings
-from .results import Results
+from .reading import (
+    cell,
+    difference,
+    is_best,
+    mark,
+    reading,
+    reading_of,
+    subject,
+    tried_settings,
+)
+from .results import BEST_OTHER, SCALED_REFERENCE, Results, Row
 
-__all__ = ["figures_table", "markdown", "results_csv"]
+__all__ = [
+    "choice_table",
+    "differences_table",
+    "figures_table",
+    "markdown",
+    "method_table",
+    "results_csv",
+]
 
 
 def markdown(results: Results) -> str:
@@ -24,23 +42,17 @@ def markdown(results: Results) -> str:
         _row(["method", "setting", "seeds", *(column.heading for column in columns)]),
         _row(["---"] * (len(columns) + 3)),
     ]
-    for row in results.rows:
-        cells = [
-            f"**{text}**" if is_best(results, row, column) else text
-            for column in columns
-            for text in [f"{cell(row, column)} {mark(row, column)}".rstrip()]
-        ]
-        lines.append(_row([row.method, row.setting, str(len(row.seeds)), *cells]))
+    lines += [
+        _row([row.method, row.setting, str(len(row.seeds)), *_cells(results, row, columns)])
+        for row in results.rows
+    ]
     if not results.rows:
         lines.append("\nNo run has been tested yet.")
     lines += ["", *(f"- {line}" for line in reading(results))]
-    if compared := [row for row in results.rows if row.differences]:
-        lines += ["", f"## Difference to {REFERENCE}, with 95 % interval", ""]
-        lines.append(_row(["method", *(column.heading for column in columns)]))
-        lines.append(_row(["---"] * (len(columns) + 1)))
-        lines += [
-            _row([row.method, *(difference(row, column) for column in columns)]) for row in compared
-        ]
+    for to in (REFERENCE, SCALED_REFERENCE, BEST_OTHER):
+        if any(to in row.comparisons for row in results.rows):
+            lines += ["", f"## Difference to {to}, with 95 % interval", ""]
+            lines += [reading_of(to), "", differences_table(results, to, columns)]
     lines += ["", "## How the settings were chosen", "", choice_table(results)]
     lines += ["", "## Commands", "", "Those of the first seed; the others differ in `--seed`.", ""]
     lines += ["```", *(command for row in results.rows for command in row.commands), "```"]
@@ -59,6 +71,40 @@ def figures_table(results: Results) -> str:
         figures = [cell(row, column) for column in results.columns]
         lines.append(_row([METHODS[row.method].title, *figures]))
     return "\n".join(lines)
+
+
+def method_table(results: Results, columns: Sequence[Column]) -> str:
+    """Methods with their settings and figures, marked where they differ from the reference."""
+    lines = [
+        _row(["", "setting", *(column.heading for column in columns)]),
+        _row(["---"] * (len(columns) + 2)),
+    ]
+    for row in results.rows:
+        setting = "" if row.setting == DEFAULT.name else row.setting.replace("=", " ")
+        cells = _cells(results, row, columns)
+        lines.append(_row([METHODS[row.method].title, setting, *cells]))
+    return "\n".join(lines)
+
+
+def differences_table(results: Results, to: str, columns: Sequence[Column]) -> str:
+    """Differences to a method with their intervals."""
+    lines = [
+        _row(["method", *(column.heading for column in columns)]),
+        _row(["---"] * (len(columns) + 1)),
+    ]
+    for row in results.rows:
+        if to in row.comparisons:
+            cells = [difference(row, column, to) for column in columns]
+            lines.append(_row([METHODS[row.method].title, *cells]))
+    return "\n".join(lines)
+
+
+def _cells(results: Results, row: Row, columns: Sequence[Column]) -> list[str]:
+    return [
+        f"**{text}**" if is_best(results, row, column) else text
+        for column in columns
+        for text in [f"{cell(row, column)} {mark(row, column)}".rstrip()]
+    ]
 
 
 def choice_table(results: Results) -> str:
@@ -91,7 +137,7 @@ def results_csv(results: Results) -> str:
         for key in keys:
             found = row.differences.get(key)
             ends = (found.low, found.high) if found else (None, None)
-            figures += [row.mean[key], row.std[key], *ends]
+            figures += [row.mean.get(key), row.std.get(key), *ends]
         shown = ["" if value is None else repr(value) for value in figures]
         writer.writerow([row.method, row.setting, len(row.seeds), *shown])
     return text.getvalue()

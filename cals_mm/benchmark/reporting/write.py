@@ -7,6 +7,7 @@ from pathlib import Path
 from cals_mm import files
 
 from .results import Results
+from .stored import store_results
 from .table import markdown, results_csv
 
 __all__ = ["write_results"]
@@ -29,5 +30,5 @@ def write_results(results: Results, html: str, folder: Path) -> list[Path]:
     texts = {".md": markdown(results), ".csv": results_csv(results), ".html": html}
     for suffix, text in texts.items():
         files.write_text(folder / f"{stem}{suffix}", text)
-    files.write_json(folder / f"{stem}.json", results.to_dict())
+    store_results(results, folder / f"{stem}.json")
     return [folder / f"{stem}{suffix}" for suffix in (*texts, ".json")]
