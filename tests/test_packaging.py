@@ -35,6 +35,7 @@ ROOMS = (
     "datasets",
     "runs",
     "text",
+    "prediction",
     "analysis",
     "benchmark",
     "commands",

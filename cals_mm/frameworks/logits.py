@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .prediction import as_predicted
 
-__all__ = ["FIELD", "logits_and_target"]
+__all__ = ["FIELD", "logits_and_target", "predicted_logits"]
 
 FIELD = "logits"
 """Name of the data field that holds the logits of one sample, (K,) or (K, ...)."""
@@ -41,7 +41,7 @@ def logits_and_target(data_sample: Any, probabilities: bool = False) -> tuple[Te
         ValueError: If either is missing, their sizes differ, the head has a single output channel,
             or the prediction does not follow from these logits.
     """
-    sample = data_sample if isinstance(data_sample, Mapping) else data_sample.to_dict()
+    sample = _as_mapping(data_sample)
     logits = _logits(sample)
     target = _target(sample)
     if target.shape != logits.shape[1:]:
@@ -52,6 +52,26 @@ def logits_and_target(data_sample: Any, probabilities: bool = False) -> tuple[Te
         )
     logits = as_predicted(logits, sample, probabilities)
     return logits, target.to(device=logits.device, dtype=torch.int64)
+
+
+def predicted_logits(data_sample: Any, probabilities: bool = False) -> Tensor:
+    """Read the logits of one sample like :func:`logits_and_target`, where there is no label.
+
+    Returns:
+        Logits (K,) or (K, H, W).
+
+    Raises:
+        ValueError: If there are none, the head has a single output channel, or the prediction does
+            not follow from these logits.
+    """
+    sample = _as_mapping(data_sample)
+    return as_predicted(_logits(sample), sample, probabilities)
+
+
+def _as_mapping(data_sample: Any) -> Mapping[str, Any]:
+    sample: Mapping[str, Any]
+    sample = data_sample if isinstance(data_sample, Mapping) else data_sample.to_dict()
+    return sample
 
 
 def _logits(sample: Mapping[str, Any]) -> Tensor:

@@ -12,10 +12,18 @@ import torch
 
 from cals_mm import files
 
+from .conformal import PredictionSets, RiskThreshold
 from .folding import fold_
 from .logit_scaler import LogitScaler
 
-__all__ = ["KEY", "default_name", "folded_checkpoint", "noted_checkpoint", "save_new"]
+__all__ = [
+    "KEY",
+    "default_name",
+    "fitted_bound",
+    "folded_checkpoint",
+    "noted_checkpoint",
+    "save_new",
+]
 
 KEY = "cals_calibration"
 """Key of a checkpoint's ``meta`` that says how it was calibrated."""
@@ -89,6 +97,21 @@ def noted_checkpoint(checkpoint: Mapping[str, Any], notes: Mapping[str, Any]) ->
     meta = dict(checkpoint.get("meta", {}))
     previous = {"previous": meta[KEY]} if KEY in meta else {}
     return {**kept, "meta": {**meta, KEY: {**notes, **previous}}}
+
+
+def fitted_bound(checkpoint: Mapping[str, Any]) -> PredictionSets | RiskThreshold | None:
+    """Return the prediction sets or the threshold that a checkpoint carries, if any.
+
+    Example:
+        >>> threshold = RiskThreshold(risk=0.05, threshold=0.8, min_share=0.01, images=99)
+        >>> notes = {"method": "none", "conformal": threshold.to_dict()}
+        >>> fitted_bound(noted_checkpoint({"fc.weight": torch.ones(2, 2)}, notes)) == threshold
+        True
+    """
+    values = checkpoint.get("meta", {}).get(KEY, {}).get("conformal")
+    if values is None:
+        return None
+    return RiskThreshold(**values) if "risk" in values else PredictionSets.from_dict(values)
 
 
 def save_new(checkpoint: Mapping[str, Any], path: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
@@ -67,18 +67,22 @@ class TextPredictor:
                 "give one that tools/train.py wrote"
             )
         cfg = Config.fromstring(meta["cfg"], ".py")
-        init_default_scope(cfg.get("default_scope", "mmengine"))
-        model = MODELS.build(cfg.model)
+        with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmengine"):
+            model = MODELS.build(cfg.model)
         model.load_state_dict(checkpoint["state_dict"])
         vocabulary = Vocabulary(data["vocabulary"].split("\n"))
         return cls(model.eval(), vocabulary, data["max_length"], tuple(data["classes"]))
 
-    @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Probabilities (N, K) of N texts, float32."""
+        return self.logits(texts).softmax(1)
+
+    @torch.no_grad()
+    def logits(self, texts: Sequence[str]) -> Tensor:
+        """Logits (N, K) of N texts, float32."""
         samples = [
             EncodedSample(self.vocabulary.encode(text, self.max_length), 0, index)
             for index, text in enumerate(texts)
         ]
-        result: Tensor = self.model(pad_texts(samples)["inputs"], mode="tensor").float().softmax(1)
+        result: Tensor = self.model(pad_texts(samples)["inputs"], mode="tensor").float()
         return result

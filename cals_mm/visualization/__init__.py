@@ -7,17 +7,20 @@ from .curves import multiplier_curves, state_curves
 from .frequency import calibration_by_frequency
 from .intervals import Difference, difference_intervals
 from .maps import confidence_maps
+from .overlay import class_key, overlay
 from .reliability import compare_reliability, reliability_diagram
 
 __all__ = [
     "Difference",
     "calibration_by_frequency",
     "class_error_bars",
+    "class_key",
     "class_reliability",
     "compare_reliability",
     "confidence_maps",
     "difference_intervals",
     "multiplier_curves",
+    "overlay",
     "png",
     "reliability_diagram",
     "save_image",
