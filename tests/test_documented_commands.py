@@ -9,9 +9,11 @@ import runpy
 import sys
 from contextlib import suppress
 from functools import lru_cache
-from typing import NoReturn
 
 import pytest
+
+from cals_mm.__main__ import COMMANDS
+from cals_mm.__main__ import main as cals
 
 from .pages import ROOT, commands, pages
 
@@ -20,25 +22,31 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 SCRIPTS = [
     *(f"tools/{file.name}" for file in sorted((ROOT / "tools").glob("*.py"))),
     *(f"benchmarks/{file.name}" for file in sorted((ROOT / "benchmarks").glob("bench_*.py"))),
+    *(f"cals {name}" for name in COMMANDS if name != "env"),
     "cals_mm.text",
 ]
 
 
 @lru_cache
 def options(script: str) -> dict[str, argparse.Action]:
-    """The flags of a script, or of a module that runs, as its own parser defines them."""
+    """The flags of a script, a command or a module that runs, as its own parser defines them."""
     parsers: list[argparse.ArgumentParser] = []
 
-    def stop(parser: argparse.ArgumentParser, *args: object) -> NoReturn:
+    def stop(parser: argparse.ArgumentParser, *args: object) -> object:
+        if parser.prog == "cals":  # finds the command
+            return parse(parser, *args)
         parsers.append(parser)
         raise SystemExit
 
+    parse = argparse.ArgumentParser.parse_known_args
     with pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
         patch.setattr(argparse.ArgumentParser, "parse_known_args", stop)
         patch.setattr(sys, "argv", [script])
         if script.endswith(".py"):
             patch.syspath_prepend(str((ROOT / script).parent))
             runpy.run_path(str(ROOT / script), run_name="__main__")
+        elif script.startswith("cals "):
+            cals(script.split()[1:])
         else:
             runpy.run_module(script, run_name="__main__")
     for parser in parsers:  # grows by the commands of a command
@@ -52,7 +60,9 @@ def script_of(command: str) -> str | None:
     """The script of the project that a command runs, None for another program."""
     if started := re.search(r"tools/(?:dist|slurm)_(train|test)\.sh", command):
         return f"tools/{started[1]}.py"
-    if module := re.match(r"python -m (cals_mm[\w.]*)", command):
+    if found := re.match(r"(?:python -m cals_mm|cals) ([a-z][a-z-]*)", command):
+        return f"cals {found[1]}"
+    if module := re.match(r"python -m (cals_mm\.\w+)", command):
         return module[1]
     found = re.search(r"(?:tools|benchmarks)/[a-z_]+\.py", command)
     return found[0] if found else None
@@ -93,9 +103,11 @@ def test_the_usage_in_a_script_is_right(file):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_wrong_flag_of_any_script_is_found(script):
-    start = f"python {script}" if script.endswith(".py") else f"python -m {script}"
-    assert unknown_in(f"{start} CONFIG.py --no-such-flag 3") == ["--no-such-flag"]
-    assert unknown_in(f"{start} --help") == []
+    start = (
+        "" if script.startswith("cals ") else "python " if script.endswith(".py") else "python -m "
+    )
+    assert unknown_in(f"{start}{script} CONFIG.py --no-such-flag 3") == ["--no-such-flag"]
+    assert unknown_in(f"{start}{script} --help") == []
 
 
 def test_a_wrong_value_and_a_launched_script_are_found():

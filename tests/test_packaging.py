@@ -20,8 +20,10 @@ IMPORT_BUDGET = 0.5  # seconds over `import torch, mmengine.registry`
 ROOMS = (
     "version",
     "_mmengine",
+    "packaged",
     "files",
     "functional",
+    "environment",
     "posthoc",
     "core",
     "visualization",

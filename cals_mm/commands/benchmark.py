@@ -29,9 +29,7 @@ from cals_mm.benchmark import (
     store_results,
     write_results,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
-"""Root of the project, with `configs` and `tools`."""
+from cals_mm.packaged import PACKAGED
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -88,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
     task = TASKS[args.task]
-    methods = check_methods(ROOT, task, args.methods)
+    methods = check_methods(PACKAGED, task, args.methods)
     if task.needs_data and not args.data_root and not args.table_only:
         raise ValueError(f"the task {task.name} needs --data-root DIR, the folder of its data")
     if args.data_root and not Path(args.data_root).is_dir():
@@ -100,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs.check_data(cfg)
     work_dir = Path(args.work_dir).expanduser()
     runs.check_writable(str(work_dir / task.name))
-    budget = Budget(ROOT, work_dir, args.data_root, args.epochs, args.amp)
+    budget = Budget(PACKAGED, work_dir, args.data_root, args.epochs, args.amp)
     campaign = Campaign(
         budget,
         task,

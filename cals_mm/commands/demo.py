@@ -31,9 +31,10 @@ from cals_mm.benchmark.reporting.pictures import pooled
 from cals_mm.benchmark.reporting.table import figures_table
 from cals_mm.datasets.street_scenes import make_demo_set
 from cals_mm.methods import METHODS
+from cals_mm.packaged import PACKAGED
 from cals_mm.visualization import compare_reliability, save_image
 
-from .benchmark import ROOT, report_failures, run_to_the_end
+from .benchmark import report_failures, run_to_the_end
 
 COMPARED = ("ce", "cals")
 # Task of the benchmark, and description of its test data.
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.task == "segmentation":
         data_root = args.data_root
         make_demo_set(data_root)
-    budget = Budget(ROOT, out, data_root, args.epochs)
+    budget = Budget(PACKAGED, out, data_root, args.epochs)
     processes = Processes(args.jobs)
     campaign = Campaign(
         budget, TASKS[name], COMPARED, [args.seed], processes=processes, say=tqdm.write

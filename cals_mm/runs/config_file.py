@@ -13,6 +13,7 @@ from mmengine.utils import import_modules_from_strings
 
 from cals_mm.config import shares_test_files, type_name
 from cals_mm.hooks._splits import test_data_error
+from cals_mm.packaged import config_file, leave_scope
 
 __all__ = ["check_test_split", "check_training", "import_modules", "load_config"]
 
@@ -25,22 +26,19 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     Its ``custom_imports`` are imported by :func:`import_modules`.
 
     Args:
-        path: Config file, relative to the working directory.
+        path: Config file, relative to the working directory, or the name of a packaged config.
         options: Changes, with dotted keys.
 
     Raises:
         FileNotFoundError: If the file, or one of its base files, does not exist.
         ValueError: If it is not a config file or cannot be executed.
     """
-    file = Path(path)
-    if not file.is_file():
-        problem = "is a folder" if file.is_dir() else "does not exist"
-        raise FileNotFoundError(f"config file {path!r} {problem}; give the path of a config file")
+    file = config_file(path)
     if file.suffix not in SUFFIXES:
         raise ValueError(f"config file {path!r} must end in one of {', '.join(SUFFIXES)}")
     try:
         # The frameworks take seconds to import: later, when the data are there.
-        cfg = Config.fromfile(path, import_custom_modules=False)
+        cfg = Config.fromfile(str(file), import_custom_modules=False)
     except ImportError as error:
         explanation = _explain_scope(file, error)
         if explanation is None:
@@ -54,6 +52,7 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         raise ValueError(
             f"config file {path!r} cannot be read{where}: {type(error).__name__}: {error}"
         ) from error
+    leave_scope(cfg._cfg_dict)
     if options:
         cfg.merge_from_dict(dict(options))
     if not isinstance(cfg.get("model"), ConfigDict):

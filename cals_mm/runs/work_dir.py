@@ -25,10 +25,10 @@ def default_work_dir(cfg: Config, config_file: str, method: str | None = None) -
 
     Args:
         cfg: The config.
-        config_file: File it was read from.
+        config_file: File it was read from, or name of the packaged config.
         method: Method it is trained with instead of its own loss.
     """
-    path = Path(config_file).resolve()
+    path = Path(config_file.rpartition("::")[2]).resolve()
     return cfg.get("work_dir") or os.path.join("work_dirs", method or path.parent.name, path.stem)
 
 

@@ -12,7 +12,7 @@ from .workshop import calls, make_project, set_figures
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     root = make_project(tmp_path)
-    monkeypatch.setattr(demo, "ROOT", root)
+    monkeypatch.setattr(demo, "PACKAGED", root)
     # The pictures of the report need checkpoints of a real training.
     monkeypatch.setattr(demo, "report", lambda campaign, results: "<p>the report")
     logits = torch.randn(50, 10, generator=torch.Generator().manual_seed(0))

@@ -59,7 +59,7 @@ def test_what_it_says(found):
     rows = re.findall(r'<th scope="row">(\w+)</th>', page)
     assert rows[:2] == ["cals", "ce"], "ordered by ECE"
     assert "default (chosen)" in page and "margin=6" in page
-    assert "python tools/train.py configs/ce/resnet_digits-lt.py --method cals" in page
+    assert "cals train configs/ce/resnet_digits-lt.py --method cals" in page
     difference = results.rows[1].differences["calibration/ECE"]
     assert difference.difference == pytest.approx(-5.0)
     assert difference.over == "seeds and test samples"

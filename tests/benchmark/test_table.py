@@ -25,7 +25,7 @@ def test_markdown(tmp_path):
     assert "| +10.50 ± 0.71 |" in rows[0], "the gap has a sign"
     assert "| cals | **default** | 79.00 | 10.00 | 0.9900 |" in rows
     assert "| cals | margin=6 | 79.00 | 10.00 | 0.9900 |" in rows
-    assert "python tools/train.py configs/ce/resnet_digits-lt.py --method cals --seed 0 " in text
+    assert "cals train configs/ce/resnet_digits-lt.py --method cals --seed 0 " in text
     assert "over seeds 0, 1" in text
     assert "## Missing" not in text
 

@@ -33,7 +33,7 @@ class Budget:
     """Settings that all methods share.
 
     Attributes:
-        root: Root of the project, with ``configs`` and ``tools``.
+        root: Folder with ``configs`` and ``tools``, :data:`~cals_mm.packaged.PACKAGED`.
         work_dir: Folder of all results.
         data_root: Folder of the data. None keeps that of the configs.
         epochs: Length of the training. None keeps that of the configs.
@@ -234,8 +234,9 @@ class Run:
 
 
 def shown(command: Sequence[str], root: Path) -> str:
-    """Format a command as it would be typed in the project's root."""
-    return shlex.join(["python", *(word.removeprefix(f"{root}/") for word in command[1:])])
+    """Format a command as a user would type it, with or without a checkout."""
+    words = (word.removeprefix(f"{root}/") for word in command[2:])
+    return shlex.join(["cals", Path(command[1]).stem, *words])
 
 
 def _read(file: Path) -> Any:

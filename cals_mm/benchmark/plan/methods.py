@@ -18,7 +18,7 @@ def check_methods(root: Path, task: Task, methods: Sequence[str] | None) -> list
     """Return the requested methods, or all that the task's config can be trained with.
 
     Args:
-        root: Root of the project.
+        root: Folder with ``configs``.
         task: The task.
         methods: Names; None for all.
 
