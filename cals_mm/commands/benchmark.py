@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise FileNotFoundError(f"--data-root {args.data_root!r} is not a folder")
     if task.needs_data and not args.table_only:
         # Once here, instead of in every run's log.
-        cfg = runs.load_config(str(ROOT / task.config))
+        cfg = runs.load_config(str(PACKAGED / task.config))
         runs.set_data_root(cfg, args.data_root)
         runs.check_data(cfg)
     work_dir = Path(args.work_dir).expanduser()
