@@ -67,9 +67,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--store",
         nargs="?",
-        const=str(ROOT / STORED),
+        const=STORED,
         metavar="DIR",
-        help="also write the figures of all runs to DIR/TASK.json; without DIR to the results that "
+        help=f"also write the figures of all runs to DIR/TASK.json; without DIR to {STORED}, which "
         "the tables of the docs are rendered from",
     )
     args = parser.parse_args(argv)

@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from cals_mm import files
 from cals_mm.benchmark.reporting import STORED, render
 
-from .benchmark import ROOT
+ROOT = Path(__file__).resolve().parents[2]
+"""Root of the checkout, with the pages."""
 
 PAGES = ("README.md", *sorted(str(f.relative_to(ROOT)) for f in (ROOT / "docs").glob("*.md")))
 
