@@ -13,6 +13,7 @@ from cals_mm.version import __version__
 COMMANDS = {
     "train": ("cals_mm.commands.train", "train a model by its config, with any method"),
     "test": ("cals_mm.commands.test", "test a checkpoint: task metrics and calibration"),
+    "predict": ("cals_mm.commands.predict", "predict images and texts, with calibrated confidence"),
     "calibrate": ("cals_mm.commands.calibrate", "calibrate a trained model, or bound its errors"),
     "suggest-margin": ("cals_mm.commands.suggest_margin", "propose a margin from a trained model"),
     "benchmark": ("cals_mm.commands.benchmark", "compare methods on one task"),
