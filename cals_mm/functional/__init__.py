@@ -16,6 +16,7 @@ from .calibration import (
     mean_confidence,
     negative_log_likelihood,
 )
+from .calibration_noise import calibration_error_of_chance
 from .calibration_values import CALIBRATION_VALUES, CalibrationValue, calibration_values
 from .cals_loss import LossParts, cals_loss
 from .confidence_temperature import confidence_temperature
@@ -31,6 +32,12 @@ from .reliability import (
     class_calibration,
     reliability_curve,
 )
+from .selective import (
+    RiskCoverage,
+    area_under_risk_coverage,
+    risk_coverage_curve,
+    selective_accuracy,
+)
 from .upsampled import UpsampledLossParts, upsampled_cals_loss
 from .violation import margin_violation
 
@@ -42,15 +49,18 @@ __all__ = [
     "ClassCalibration",
     "LossParts",
     "ReliabilityCurve",
+    "RiskCoverage",
     "UpsampledLossParts",
     "accuracy",
     "accuracy_versus_uncertainty",
     "acls_penalty",
     "adaptive_calibration_error",
+    "area_under_risk_coverage",
     "binary_discrimination",
     "binary_exclusion",
     "brier_loss",
     "brier_score",
+    "calibration_error_of_chance",
     "calibration_gap",
     "calibration_statistics",
     "calibration_values",
@@ -69,5 +79,7 @@ __all__ = [
     "negative_log_likelihood",
     "penalty_lagrangian",
     "reliability_curve",
+    "risk_coverage_curve",
+    "selective_accuracy",
     "upsampled_cals_loss",
 ]

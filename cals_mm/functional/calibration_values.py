@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
@@ -26,6 +27,8 @@ from .calibration import (
     mean_confidence,
     negative_log_likelihood,
 )
+from .calibration_noise import calibration_error_of_chance
+from .selective import area_under_risk_coverage, selective_accuracy
 
 __all__ = ["CALIBRATION_VALUES", "CalibrationValue", "calibration_values"]
 
@@ -71,6 +74,15 @@ _ENTRIES = (
         "percent",
         "lower",
         "ECE %",
+    ),
+    CalibrationValue(
+        "ECE_noise",
+        calibration_error_of_chance,
+        "the ECE that a perfectly calibrated model with these confidences shows by chance on so "
+        "many independent samples: differences below it mean little (pixels are not independent)",
+        "percent",
+        None,
+        "ECE of chance %",
     ),
     CalibrationValue(
         "aECE",
@@ -142,6 +154,26 @@ _ENTRIES = (
         "lower",
         "Brier",
         digits=4,
+    ),
+    CalibrationValue(
+        "AURC",
+        area_under_risk_coverage,
+        "area under the risk-coverage curve: the error among the most confident samples, mean over "
+        "all shares of them; low if confidence tells right from wrong",
+        "percent",
+        "lower",
+        "AURC %",
+    ),
+    *(
+        CalibrationValue(
+            f"accuracy_{percent}",
+            partial(selective_accuracy, coverage=percent / 100),
+            f"accuracy of the {percent} % most confident samples",
+            "percent",
+            "higher",
+            f"accuracy@{percent} %",
+        )
+        for percent in (80, 90, 95)
     ),
 )
 

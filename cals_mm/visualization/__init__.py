@@ -9,6 +9,7 @@ from .intervals import Difference, difference_intervals
 from .maps import confidence_maps
 from .overlay import class_key, overlay
 from .reliability import compare_reliability, reliability_diagram
+from .risk_coverage import risk_coverage
 
 __all__ = [
     "Difference",
@@ -23,6 +24,7 @@ __all__ = [
     "overlay",
     "png",
     "reliability_diagram",
+    "risk_coverage",
     "save_image",
     "state_curves",
 ]

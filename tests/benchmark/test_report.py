@@ -54,7 +54,7 @@ def found(tmp_path_factory):
 
 def test_what_it_says(found):
     _, results, page = found
-    assert page.count("<img ") == 1 + 2 + 1 + 1, "intervals, reliability, classes, curves"
+    assert page.count("<img ") == 1 + 2 + 1 + 1 + 1, "intervals, reliability, risk, classes, curves"
     assert "Lowest ECE %: <strong>cals</strong>" in page
     rows = re.findall(r'<th scope="row">(\w+)</th>', page)
     assert rows[:2] == ["cals", "ce"], "ordered by ECE"
@@ -98,7 +98,7 @@ browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium (apt-get in
 @pytest.mark.parametrize("width", [1200, 500])
 def test_a_browser_shows_it(found, tmp_path, width):
     seen = look(found[2], tmp_path, width)
-    assert len(seen["widths"]) == 5
+    assert len(seen["widths"]) == 6
     assert all(found > 300 for found in seen["widths"])
     assert seen["errors"] == []
     assert seen["requests"] == []

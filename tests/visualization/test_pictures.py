@@ -17,6 +17,7 @@ from cals_mm.visualization import (
     multiplier_curves,
     png,
     reliability_diagram,
+    risk_coverage,
     save_image,
 )
 
@@ -38,6 +39,13 @@ def assert_picture(image):
 
 def count(image, colour):
     return (np.abs(image.astype(int) - colour).sum(2) < 30).sum()
+
+
+def test_risk_and_coverage():
+    sums = {f"method {number}": statistics() for number in range(11)}
+    assert_picture(risk_coverage(sums))
+    with pytest.raises(ValueError, match="no samples to draw"):
+        risk_coverage({"nothing": CalibrationStatistics.zeros(3)})
 
 
 @pytest.mark.parametrize("title", ["", "validation, iteration 40000"])

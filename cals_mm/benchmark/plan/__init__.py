@@ -2,7 +2,7 @@
 
 from .methods import check_methods
 from .settings import CRITERION, DEFAULT, Setting, candidates, choose
-from .tasks import AFTER_TEMPERATURE, CALIBRATION, TASKS, Column, Task
+from .tasks import AFTER_TEMPERATURE, CALIBRATION, TASKS, USEFULNESS, Column, Task
 
 __all__ = [
     "AFTER_TEMPERATURE",
@@ -10,6 +10,7 @@ __all__ = [
     "CRITERION",
     "DEFAULT",
     "TASKS",
+    "USEFULNESS",
     "Column",
     "Setting",
     "Task",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cals_mm.config import SCALED
 from cals_mm.functional import CALIBRATION_VALUES
 
-__all__ = ["AFTER_TEMPERATURE", "CALIBRATION", "TASKS", "Column", "Task"]
+__all__ = ["AFTER_TEMPERATURE", "CALIBRATION", "TASKS", "USEFULNESS", "Column", "Task"]
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,14 @@ class Column:
     Attributes:
         key: Name of the metric in the file written by ``tools/test.py --out``.
         heading: Heading of the column.
-        better: ``'higher'``, ``'lower'``, or ``'zero'`` if values closer to 0 are better.
+        better: ``'higher'``, ``'lower'``, or ``'zero'`` if values closer to 0 are better; None if
+            the figure is not compared.
         digits: Digits after the decimal point.
     """
 
     key: str
     heading: str
-    better: str
+    better: str | None
     digits: int = 2
 
 
@@ -60,13 +61,18 @@ class Task:
 CALIBRATION = tuple(
     Column(f"calibration/{value.name}", value.heading, value.better, value.digits)
     for value in CALIBRATION_VALUES.values()
-    if value.compared and value.better
+    if value.compared
 )
+USEFULNESS = tuple(
+    column
+    for column in CALIBRATION
+    if column.key.startswith(("calibration/AURC", "calibration/accuracy_"))
+)
+"""Those of them that tell whether confidence is higher where the prediction is right."""
 AFTER_TEMPERATURE = tuple(
     Column(f"{SCALED}/{value.name}", f"{value.name}+T{unit}", value.better, value.digits)
     for value in (CALIBRATION_VALUES["ECE"], CALIBRATION_VALUES["NLL"])
     for unit in [" %" if value.unit == "percent" else ""]
-    if value.better
 )
 """Columns of the logits divided by a temperature that was fitted on the held-out data."""
 _MIOU = Column("mIoU", "mIoU %", "higher")

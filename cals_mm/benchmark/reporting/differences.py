@@ -43,6 +43,8 @@ def comparisons(
     found: dict[str, dict[str, Interval]] = {}
     reference = next((other for other in rows if other.method == REFERENCE), None)
     for column in campaign.task.columns:
+        if column.better is None:
+            continue
         scaled = column.key.replace("calibration/", f"{SCALED}/", 1)
         pairs = {REFERENCE: (reference, column.key), SCALED_REFERENCE: (reference, scaled)}
         others = [other for other in rows if other is not row and _is_known(other, column.key)]

@@ -17,6 +17,7 @@ from cals_mm.visualization import (
     difference_intervals,
     png,
     reliability_diagram,
+    risk_coverage,
 )
 
 from .results import Results
@@ -28,6 +29,7 @@ __all__ = [
     "interval_picture",
     "pooled",
     "reliability_pictures",
+    "risk_pictures",
 ]
 
 _MOST_BARS = 4
@@ -61,6 +63,14 @@ def reliability_pictures(statistics: Mapping[str, CalibrationStatistics]) -> lis
         Picture(png(reliability_diagram(sums, method)), f"Reliability diagram of {method}")
         for method, sums in statistics.items()
     ]
+
+
+def risk_pictures(statistics: Mapping[str, CalibrationStatistics]) -> list[Picture]:
+    """Risk-coverage curves of all methods."""
+    known = {method: sums for method, sums in statistics.items() if sums.count}
+    if not known:
+        return []
+    return [Picture(png(risk_coverage(known)), f"Risk and coverage: {', '.join(known)}")]
 
 
 def class_pictures(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from html import escape
 
 from cals_mm.benchmark.execution import Campaign
+from cals_mm.benchmark.plan import USEFULNESS, Column
+from cals_mm.functional import CalibrationStatistics
 from cals_mm.methods import REFERENCE
 
 from . import page
@@ -17,6 +20,7 @@ from .pictures import (
     interval_picture,
     pooled,
     reliability_pictures,
+    risk_pictures,
 )
 from .reading import (
     BETTER,
@@ -68,6 +72,7 @@ def report(campaign: Campaign, results: Results) -> str:
             )
             if sums
             else "",
+            _usefulness(ordered, sums),
             page.section(
                 "Which classes are badly calibrated?",
                 page.text(
@@ -122,7 +127,19 @@ def _short(results: Results) -> list[str]:
 
 
 def _results(results: Results) -> str:
-    columns = results.columns
+    missing = [f"Missing: {name}: {reason}" for name, reason in results.failures.items()]
+    terms = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in GLOSSARY.items())
+    columns = [column for column in results.columns if column not in USEFULNESS]
+    return page.section(
+        "Results",
+        page.text("Ordered by ECE, the lowest first."),
+        _figures(results, columns) if results.rows else page.text("No run has been tested yet."),
+        page.bullets([*reading(results), *missing]),
+        f"<dl>{terms}</dl>",
+    )
+
+
+def _figures(results: Results, columns: Sequence[Column]) -> str:
     styles = {BETTER: "good", "": ""}
     uneven = any(len(row.seeds) < len(results.seeds) for row in results.rows)
     rows = [
@@ -142,15 +159,22 @@ def _results(results: Results) -> str:
         for row in results.rows
     ]
     heads = ["method", "setting", *(["seeds"] if uneven else [])]
-    heads += [column.heading for column in columns]
-    missing = [f"Missing: {name}: {reason}" for name, reason in results.failures.items()]
-    terms = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in GLOSSARY.items())
+    return page.table([*heads, *(column.heading for column in columns)], rows)
+
+
+def _usefulness(results: Results, sums: Mapping[str, CalibrationStatistics]) -> str:
+    columns = [column for column in results.columns if column in USEFULNESS]
+    if not results.rows or not columns:
+        return ""
     return page.section(
-        "Results",
-        page.text("Ordered by ECE, the lowest first."),
-        page.table(heads, rows) if rows else page.text("No run has been tested yet."),
-        page.bullets([*reading(results), *missing]),
-        f"<dl>{terms}</dl>",
+        "Is confidence higher where the prediction is right?",
+        page.text(
+            "Whoever rejects the least confident predictions, or hands them to a human, needs the "
+            "ranking rather than the numbers. A temperature hardly changes it. The lower the curve "
+            "and its area (AURC), the better."
+        ),
+        _figures(results, columns),
+        page.pictures(risk_pictures(sums), large=True),
     )
 
 

@@ -72,9 +72,9 @@ class Row:
 
 
 def merit(row: Row, column: Column) -> float:
-    """Score of a figure, where higher is better; minus infinity if it is missing."""
+    """Score of a figure, where higher is better; minus infinity if it is missing or no merit."""
     mean = row.mean.get(column.key)
-    if mean is None:
+    if mean is None or column.better is None:
         return -math.inf
     return {"higher": mean, "lower": -mean, "zero": -abs(mean)}[column.better]
 
