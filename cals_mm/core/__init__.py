@@ -23,6 +23,7 @@ from .learned_state import LearnedState, ValidationStatistics
 from .margin_rule import MarginRule
 from .region_lagrangian import RegionLagrangian, RegionStatistics
 from .sample_multipliers import SampleMultipliers, SampleStatistics
+from .shared_pass import SharedPass
 from .uncertainty_threshold import UncertaintyStatistics, UncertaintyThreshold
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "RegionStatistics",
     "SampleMultipliers",
     "SampleStatistics",
+    "SharedPass",
     "TemperatureScaler",
     "UncertaintyStatistics",
     "UncertaintyThreshold",

@@ -10,11 +10,12 @@ from torch import Tensor
 from cals_mm.functional import (
     CALIBRATION_VALUES,
     CalibrationStatistics,
-    calibration_statistics,
     calibration_values,
 )
+from cals_mm.functional._calibration_pass import measure
 
 from ._reduce import max_over_processes, sum_over_processes_
+from .shared_pass import SharedPass
 
 __all__ = ["Aggregate", "CalibrationMeter"]
 
@@ -85,12 +86,13 @@ class CalibrationMeter:
         """Samples that were left out because of NaN or infinite logits."""
         return int(self.statistics.nonfinite)
 
-    def update(self, logits: Tensor, target: Tensor) -> None:
+    def update(self, logits: Tensor, target: Tensor, shared: SharedPass | None = None) -> None:
         """Add a batch.
 
         Args:
             logits: (N, K) or (N, K, ...), any floating dtype.
             target: Labels (N, ...) int64.
+            shared: Computes other sums of the batch in the same pass, where it can.
 
         Raises:
             ValueError: If shapes or labels do not fit, if the number of classes changes, or if
@@ -103,7 +105,7 @@ class CalibrationMeter:
                 "one meter measures one model"
             )
         if self.aggregate == "dataset":
-            self._add(self._measure(logits, target))
+            self._add(self._measure(logits, target, shared))
             return
         if logits.ndim == 2:
             raise ValueError(
@@ -111,7 +113,7 @@ class CalibrationMeter:
                 "use aggregate='dataset'"
             )
         for image, labels in zip(torch.split(logits, 1), torch.split(target, 1), strict=True):
-            statistics = self._measure(image, labels)
+            statistics = self._measure(image, labels, shared)
             if statistics.count:
                 self._image_values += calibration_values(statistics).cpu()
                 self._num_images += 1
@@ -162,14 +164,23 @@ class CalibrationMeter:
             values["nonfinite"] = float(self.nonfinite)
         return values
 
-    def _measure(self, logits: Tensor, target: Tensor) -> CalibrationStatistics:
-        return calibration_statistics(
+    def _measure(
+        self, logits: Tensor, target: Tensor, shared: SharedPass | None
+    ) -> CalibrationStatistics:
+        dual = None
+        if shared is not None and logits.ndim > 1:
+            dual = shared.problem(logits, self.ignore_index)
+        statistics, sums = measure(
             logits,
             target,
             num_bins=self.num_bins,
             ignore_index=self.ignore_index,
             probabilities=self.probabilities,
+            dual=dual,
         )
+        if shared is not None and sums is not None:
+            shared.keep(logits, sums)
+        return statistics
 
     def _add(self, statistics: CalibrationStatistics) -> None:
         if self.statistics.num_classes == 0:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cals_mm.functional._dual import dual_sums
+from cals_mm.functional._prediction_sums import DualSums
 from cals_mm.functional.penalty import check_penalty
 
 from ._reduce import sum_over_processes_
@@ -71,7 +72,11 @@ class DualStatistics:
 
     @torch.no_grad()
     def update(
-        self, logits: Tensor, mask: Tensor | None = None, target: Tensor | None = None
+        self,
+        logits: Tensor,
+        mask: Tensor | None = None,
+        target: Tensor | None = None,
+        sums: DualSums | None = None,
     ) -> None:
         """Add a batch.
 
@@ -79,6 +84,7 @@ class DualStatistics:
             logits: (N, K) or (N, K, ...), any floating dtype.
             mask: (N, ...) bool, true for valid samples. None means all.
             target: Labels; not used, as the constraint does not depend on them.
+            sums: Sums of this batch, if they are known.
 
         Raises:
             ValueError: If the number of classes or the mask does not fit.
@@ -96,7 +102,7 @@ class DualStatistics:
                 f"mask has shape {tuple(mask.shape)}, but logits of shape {tuple(logits.shape)} "
                 f"need {(logits.shape[0], *logits.shape[2:])}"
             )
-        count, derivative, violation = dual_sums(
+        count, derivative, violation = sums or dual_sums(
             logits,
             self.multipliers.to(logits.device),
             self.rho.to(logits.device),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from cals_mm.functional._prediction_sums import DualSums
 from cals_mm.functional.confidence_temperature import confidence_temperature
 
 from .dual_statistics import DualStatistics
@@ -52,13 +53,17 @@ class AutoMarginStatistics(DualStatistics):
         self.sample = HeldOutSample(self.multipliers.numel())
 
     def update(
-        self, logits: Tensor, mask: Tensor | None = None, target: Tensor | None = None
+        self,
+        logits: Tensor,
+        mask: Tensor | None = None,
+        target: Tensor | None = None,
+        sums: DualSums | None = None,
     ) -> None:
         """Add a batch as in :meth:`DualStatistics.update`, with its labels (N, ...) int64."""
         if target is None:
             raise ValueError("an automatic margin needs the labels: pass target to update")
         target = target.long()
-        super().update(logits, mask, target)
+        super().update(logits, mask, target, sums)
         valid = (target >= 0) & (target < logits.shape[1])
         if mask is not None:
             valid &= mask.to(target.device)

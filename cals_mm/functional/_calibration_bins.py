@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "CELL_FIRST",
+    "CELL_SHIFT",
     "NUM_CELLS",
     "CalibrationStatistics",
     "bin_edges",
@@ -21,8 +23,11 @@ __all__ = [
 # of float32 below 1) to 1, into 2^_OCTAVE_BITS cells: fine where over-confident networks put
 # nearly all their samples. Its index is the leading bits of the float32 pattern of u.
 _OCTAVE_BITS = 10
-_SHIFT = 23 - _OCTAVE_BITS
 _FIRST = (127 - 24) << _OCTAVE_BITS
+CELL_SHIFT = 23 - _OCTAVE_BITS
+"""Bits of u's float32 pattern that its cell does not depend on."""
+CELL_FIRST = _FIRST - 1
+"""The other bits, of the first cell."""
 NUM_CELLS = 24 * (1 << _OCTAVE_BITS) + 2
 """Cells of the fine grid: one for u < 2^-24, 1024 for each of 24 octaves, one for u = 1."""
 
@@ -62,12 +67,12 @@ def first_bin_end(num_bins: int, dtype: torch.dtype) -> float:
 def cell_index(confidence: Tensor) -> Tensor:
     """Index of the fine cell of each confidence, int64; a larger index is a lower confidence."""
     complement = (1 - confidence).float().clamp_(0, 1)
-    return (complement.view(torch.int32) >> _SHIFT).sub_(_FIRST - 1).clamp_(min=0).long()
+    return (complement.view(torch.int32) >> CELL_SHIFT).sub_(CELL_FIRST).clamp_(min=0).long()
 
 
 def cell_edges() -> Tensor:
     """Bounds of 1 - confidence of the fine cells, (NUM_CELLS + 1,) float64, ascending."""
-    bits = (torch.arange(NUM_CELLS, dtype=torch.int32) + _FIRST) << _SHIFT
+    bits = (torch.arange(NUM_CELLS, dtype=torch.int32) + _FIRST) << CELL_SHIFT
     lower = bits.view(torch.float32).double()
     return torch.cat([lower.new_zeros(1), lower[:-1], lower.new_ones(1)])
 

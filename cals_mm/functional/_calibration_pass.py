@@ -9,10 +9,12 @@ from torch import Tensor
 
 from ._calibration_bins import NUM_CELLS, CalibrationStatistics, bin_index, cell_index
 from ._calibration_tiles import LogitSums, samples_at
+from ._prediction_sums import DualSums, prediction_sums
 from ._probabilities import NOT_LOGITS, are_probabilities
 from ._probability_sums import sum_logits
+from .backends.dual import DualProblem
 
-__all__ = ["calibration_statistics"]
+__all__ = ["calibration_statistics", "measure"]
 
 
 @torch.no_grad()
@@ -51,12 +53,55 @@ def calibration_statistics(
         >>> statistics.count, int(statistics.bin_correct.sum())
         (2, 1)
     """
+    statistics, _ = measure(
+        logits,
+        target,
+        num_bins=num_bins,
+        ignore_index=ignore_index,
+        probabilities=probabilities,
+    )
+    return statistics
+
+
+@torch.no_grad()
+def measure(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    num_bins: int,
+    ignore_index: int | None,
+    probabilities: bool,
+    dual: DualProblem | None = None,
+) -> tuple[CalibrationStatistics, DualSums | None]:
+    """Compute the statistics, and dual sums of the same samples if that costs no second pass.
+
+    Args:
+        logits: As of :func:`calibration_statistics`, like the next four.
+        target: Labels.
+        num_bins: Number of bins.
+        ignore_index: Label to ignore.
+        probabilities: Whether ``logits`` holds probabilities.
+        dual: Multipliers and the like of the dual sums.
+
+    Returns:
+        The statistics, and the dual sums or None.
+    """
     _check(logits, target, num_bins)
     if not probabilities and are_probabilities(logits):
-        warnings.warn(NOT_LOGITS, stacklevel=3)
+        warnings.warn(NOT_LOGITS, stacklevel=4)
     if logits.device.type == "mps":  # Metal has no float64
         logits, target = logits.cpu(), target.cpu()
     target = target.to(logits.device)
+    if not probabilities:
+        found = prediction_sums(logits, target, ignore_index, num_bins, dual)
+        if found is not None:
+            return found.statistics, None if dual is None else found.dual
+    return _in_plain_torch(logits, target, num_bins, ignore_index, probabilities), None
+
+
+def _in_plain_torch(
+    logits: Tensor, target: Tensor, num_bins: int, ignore_index: int | None, probabilities: bool
+) -> CalibrationStatistics:
     valid = None if ignore_index is None else target != ignore_index
     if valid is not None and valid.all():
         valid = None

@@ -1,20 +1,17 @@
-"""Sums of probabilities over samples, as an operator."""
+"""Sums of probabilities over samples in plain torch, on any device, as an operator."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ._calibration_bins import first_bin_end
-from ._calibration_tiles import LogitSums, sum_tile, tiles_of, widened
+from ._calibration_tiles import LogitSums, sum_tile, tiles_of
 from ._library import define_operator
 from ._normalisation import arithmetic_dtype
-from .backends.choice import choose
-from .backends.installed import has_native
-from .backends.native_calibration import native_probability_sums
 
 __all__ = ["sum_logits"]
 
@@ -53,53 +50,16 @@ def sum_logits(
     return LogitSums(*PROBABILITY_SUMS(*problem))
 
 
-class NativeSums:
-    """Compiled kernel for logits on the CPU; half precision is widened a few samples at a time."""
-
-    name = "native"
-
-    def covers(self, problem: ProbabilityProblem) -> bool:
-        """Whether the kernel supports the problem."""
-        return not problem.probabilities and has_native()
-
-    def run(self, problem: ProbabilityProblem) -> Iterator[LogitSums]:
-        """Sums of parts."""
-        dtype = arithmetic_dtype(problem.logits)
-        end = first_bin_end(problem.num_bins, dtype)
-        for piece in widened(*problem[:3], dtype):
-            yield LogitSums(*native_probability_sums(*piece, problem.num_bins, end))
-
-
-class ChunkedSums:
-    """Logits or probabilities on any device, in plain torch."""
-
-    name = "chunked"
-
-    def covers(self, problem: ProbabilityProblem) -> bool:
-        """True."""
-        return True
-
-    def run(self, problem: ProbabilityProblem) -> Iterator[LogitSums]:
-        """Sums of parts."""
-        dtype = arithmetic_dtype(problem.logits)
-        end = first_bin_end(problem.num_bins, dtype)
-        for tile in tiles_of(*problem[:3]):
-            result = sum_tile(tile, dtype, problem.num_bins, end, problem.probabilities)
-            if result is not None:
-                yield result
-
-
-SumsBackend = NativeSums | ChunkedSums
-
-SUMS_BACKENDS: dict[str, tuple[SumsBackend, ...]] = {"cpu": (NativeSums(), ChunkedSums())}
-"""Backends by device type, from fastest to slowest; other device types use only the last."""
-
-
 def _run(*arguments: Any) -> tuple[Tensor, ...]:
     problem = ProbabilityProblem(*arguments)
-    device = problem.logits.device
-    backend = choose(SUMS_BACKENDS.get(device.type, (ChunkedSums(),)), problem, device)
-    confidence, of_label, *sums = zip(*backend.run(problem), strict=True)
+    dtype = arithmetic_dtype(problem.logits)
+    end = first_bin_end(problem.num_bins, dtype)
+    tiles = (
+        sum_tile(tile, dtype, problem.num_bins, end, problem.probabilities)
+        for tile in tiles_of(problem.logits, problem.target, problem.valid)
+    )
+    found = [sums for sums in tiles if sums is not None]
+    confidence, of_label, *sums = zip(*found, strict=True)
     return torch.cat(confidence), torch.cat(of_label), *map(_add_up, sums)
 
 

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from cals_mm.core import NonFiniteLogitsError, ValidationStatistics
+from cals_mm.core import DualStatistics, NonFiniteLogitsError, SharedPass, ValidationStatistics
 from cals_mm.frameworks import keep_logits, logits_and_target, unwrap
 from cals_mm.frameworks.heads import refuse_other_scores
 from cals_mm.frameworks.sampling import SampleCounter, loaders_of
@@ -71,6 +71,7 @@ class CALSMultiplierHook(FollowingHook):
         self.on_nonfinite = on_nonfinite
         self._fused_resize = FusedResizeHook() if fused_resize else None
         self._statistics: ValidationStatistics | None = None
+        self._shared: SharedPass | None = None
         self._counter = SampleCounter([])
         self._nonfinite: str | None = None
         self._over = self._more = False
@@ -125,8 +126,20 @@ class CALSMultiplierHook(FollowingHook):
         if self._loss is None:
             return
         self._statistics = self._loss.state.start_dual_epoch()
+        self._share_pass(runner)
         self._start_pass()
         self._stack.enter_context(keep_logits(unwrap(runner.model)))
+
+    def _share_pass(self, runner: Runner) -> None:
+        """Let the calibration metric, which reads the logits first, compute the sums as well."""
+        assert self._found is not None
+        if not isinstance(self._statistics, DualStatistics):
+            return
+        self._shared = SharedPass(self._statistics, self._found.ignore_index)
+        for metric in runner.val_loop.evaluator.metrics:
+            if isinstance(metric, CalibrationMetric):
+                metric.shared = self._shared
+                self._stack.callback(setattr, metric, "shared", None)
 
     def _start_pass(self) -> None:
         self._counter.restart()
@@ -166,10 +179,16 @@ class CALSMultiplierHook(FollowingHook):
             for logits, target in _batches(samples):
                 self._check_logits.add(logits)
                 mask = None if ignored is None else target != ignored
-                self._statistics.update(logits, mask, target)
+                sums = None if self._shared is None else self._shared.take(logits)
+                if sums is not None and isinstance(self._statistics, DualStatistics):
+                    self._statistics.update(logits, mask, target, sums)
+                else:
+                    self._statistics.update(logits, mask, target)
         except NonFiniteLogitsError as error:
             if self._nonfinite is None:
                 self._nonfinite = f"validation batch {batch_idx} of process {get_rank()}: {error}"
+        if self._shared is not None:
+            self._shared.clear()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Update the state of the loss, unless another loader of this validation is to come."""
@@ -179,6 +198,7 @@ class CALSMultiplierHook(FollowingHook):
     def _update(self, runner: Runner) -> None:
         """Update the state of the loss, identically on all processes."""
         statistics, self._statistics = self._statistics, None
+        self._shared = None
         if statistics is None or self._loss is None:
             return
         if warning := self._check_logits.warning():

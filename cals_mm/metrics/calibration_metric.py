@@ -12,7 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from torch import Tensor
 
-from cals_mm.core import CalibrationMeter
+from cals_mm.core import CalibrationMeter, SharedPass
 from cals_mm.core.calibration_meter import Aggregate
 from cals_mm.frameworks import logits_and_target
 from cals_mm.frameworks.reporting import never_fatal, warn
@@ -96,6 +96,8 @@ class CalibrationMetric(BaseMetric):
         self.class_table = class_table
         self.draw = draw
         self.out_file = None if out_file is None else check_out_file("CalibrationMetric", out_file)
+        self.shared: SharedPass | None = None
+        """Gets other sums of the same predictions; set by :class:`CALSMultiplierHook`."""
         self._start()
         self.statistics: CalibrationStatistics = self._meter.statistics
         """Sums of the last evaluation, over all processes."""
@@ -130,7 +132,7 @@ class CalibrationMetric(BaseMetric):
         self._check(pairs[0][0])
         # With several processes, only the last sample of each can be a repetition by the sampler.
         for part in _parts(pairs, last_apart=get_world_size() > 1):
-            logits, target = (torch.stack(tensors) for tensors in zip(*pairs[part], strict=True))
+            logits, target = _stacked(pairs[part])
             self._count_last()
             self._last = self._measure(logits, target, data_samples[part])
         first = self._ends[0] if self._seen else key_of(data_samples[0])
@@ -159,7 +161,10 @@ class CalibrationMetric(BaseMetric):
         if not self.probabilities:
             self._check_logits.add(logits)
         meter = self._meter_for(ignore_index)
-        meter.update(logits if self.temperature == 1 else logits / self.temperature, target)
+        if self.temperature == 1:
+            meter.update(logits, target, self.shared)
+        else:  # of other logits than the multipliers'
+            meter.update(logits / self.temperature, target)
         if meter.nonfinite:
             self._num_named += 1
             if self._num_named <= _NAMED:
@@ -227,3 +232,11 @@ def _parts(pairs: Sequence[tuple[Tensor, Tensor]], last_apart: bool) -> list[sli
     single = pairs[0][0].ndim == 1
     parts = [slice(0, end)] if single else [slice(i, i + 1) for i in range(end)]
     return [part for part in (*parts, slice(end, len(pairs))) if pairs[part]]
+
+
+def _stacked(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Logits and labels of some samples in one tensor each; a single one is not copied."""
+    if len(pairs) == 1:
+        return pairs[0][0][None], pairs[0][1][None]
+    logits, target = zip(*pairs, strict=True)
+    return torch.stack(logits), torch.stack(target)

@@ -10,9 +10,10 @@ from mmengine.registry import DATA_SAMPLERS, LOOPS
 from mmengine.runner import Runner, ValLoop
 from torch.utils.data import DataLoader, DistributedSampler, Sampler, SequentialSampler
 
-from cals_mm.core import AugmentedLagrangian
+from cals_mm.core import AugmentedLagrangian, dual_statistics
 from cals_mm.frameworks import sampling
 from cals_mm.frameworks.sampling import SampleCounter, loaders_of
+from tests.functional.loss_cases import needs_native
 from tests.tiny import CLASSES, MARGIN, make_images, tiny_config, train
 
 
@@ -182,3 +183,39 @@ def test_the_loaders_of_a_loop() -> None:
     one, two = padded(0), padded(1)
     loop = SimpleNamespace(dataloader=one, more=dict(a=[two, one]), runner=object())
     assert loaders_of(loop) == [one, two]
+
+
+@needs_native
+@pytest.mark.parametrize("margin", [MARGIN, "auto"])
+def test_metric_and_multipliers_share_one_pass(tmp_path, monkeypatch, margin):
+    """With and without the metric, and with sharing off, the multipliers are the same."""
+    passes = []
+    dual_sums = dual_statistics.dual_sums
+    monkeypatch.setattr(
+        dual_statistics,
+        "dual_sums",
+        lambda *given, **more: passes.append(1) or dual_sums(*given, **more),
+    )
+    learned, values = [], []
+    evaluators = ["IoUMetric", ["IoUMetric", "CalibrationMetric"], ["CalibrationMetric"]]
+    for number, names in enumerate(evaluators):
+        cfg = tiny_config(tmp_path, model__decode_head__loss_decode__margin=margin)
+        names = [names] if isinstance(names, str) else names
+        options = {"draw": False, "class_table": False}
+        cfg.val_evaluator = [
+            {"type": name, **(options if name == "CalibrationMetric" else {})} for name in names
+        ]
+        cfg.work_dir = str(tmp_path / f"work{number}")
+        passes.clear()
+        runner = train(cfg)
+        assert bool(passes) == ("CalibrationMetric" not in names)
+        state = runner.model.decode_head.loss_decode.state
+        learned.append(torch.stack([state.multipliers, state.rho]).double())
+        for metric in runner.val_evaluator.metrics:
+            assert getattr(metric, "shared", None) is None
+            if hasattr(metric, "statistics"):
+                values.append(metric.statistics)
+    assert learned[0].std() > 0
+    torch.testing.assert_close(learned[1], learned[0], rtol=1e-6, atol=1e-7)
+    assert torch.equal(learned[2], learned[1])
+    assert values[0].count == values[1].count > 0

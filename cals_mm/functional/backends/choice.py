@@ -10,7 +10,7 @@ import torch
 
 from . import installed
 
-__all__ = ["BACKENDS", "Backend", "asked_backend", "choose"]
+__all__ = ["BACKENDS", "Backend", "asked_backend", "choose", "may_choose"]
 
 BACKENDS = ("auto", "eager", "chunked", "native", "triton")
 """Values of ``CALS_MM_BACKEND``; those after 'auto' go from slowest to fastest."""
@@ -47,14 +47,28 @@ def choose(backends: Sequence[Chosen], problem: Any, device: torch.device) -> Ch
     Raises:
         ValueError: If ``CALS_MM_BACKEND`` is not a backend, or not one for this device.
     """
-    asked = asked_backend()
-    if asked != "auto":
-        _refuse(asked, device)
-    fastest = BACKENDS.index(asked) or len(BACKENDS)
     for backend in backends[:-1]:
-        if BACKENDS.index(backend.name) <= fastest and backend.covers(problem):
+        if may_choose(backend.name, device) and backend.covers(problem):
             return backend
+    may_choose(backends[-1].name, device)  # refuses what is no backend
     return backends[-1]
+
+
+def may_choose(name: str, device: torch.device) -> bool:
+    """Whether ``CALS_MM_BACKEND`` lets a backend be chosen.
+
+    Args:
+        name: One of :data:`BACKENDS`.
+        device: Device of the problem.
+
+    Raises:
+        ValueError: As :func:`choose`.
+    """
+    asked = asked_backend()
+    if asked == "auto":
+        return True
+    _refuse(asked, device)
+    return BACKENDS.index(name) <= BACKENDS.index(asked)
 
 
 @installed.constant_while_traced

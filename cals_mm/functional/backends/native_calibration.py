@@ -1,14 +1,17 @@
-"""The part of the calibration statistics that touches every logit, in the compiled kernel."""
+"""Calibration and dual sums of a batch in the compiled kernel, in one pass over the logits."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from .._calibration_bins import CELL_FIRST, CELL_SHIFT, NUM_CELLS, first_bin_end
 from . import installed
+from .dual import DualProblem
+from .native import address
 from .tiles import dense, has_class_rows
 
-__all__ = ["native_probability_sums"]
+__all__ = ["native_prediction_sums"]
 
 GROUPS = 16
 """Most partial sums of a call; independent of threads, so that results are too."""
@@ -17,56 +20,67 @@ SMALL = 1 << 16
 """Smallest number of logits in a group."""
 
 
-def native_probability_sums(
-    logits: Tensor, target: Tensor, valid: Tensor | None, num_bins: int, first_bin_end: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Compute the softmax and its sums in one pass over the logits.
+def native_prediction_sums(
+    logits: Tensor, target: Tensor, ignore_index: int | None, num_bins: int, dual: DualProblem
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compute all sums over the samples of a batch.
 
     Args:
         logits: (N, K) or (N, K, ...) float32 or float64 on the CPU.
-        target: Labels (N, ...) int64, in [0, K) where valid.
-        valid: Mask (N, ...) of the valid samples. None means all.
+        target: Labels (N, ...) int64.
+        ignore_index: Label of the samples to ignore. None ignores no label.
         num_bins: Number of equal-width bins.
-        first_bin_end: Largest probability in the first bin.
+        dual: Multipliers and the like of the dual sums, PHR or ReLU. Without multipliers, (0,),
+            the dual sums are 0.
 
     Returns:
-        Largest probability (V,) of each valid sample, that of its label (V,), and the sums over
-        samples: of each class's probability (K,) float64, of all squares () float64, and per class
-        and bin, but for the first, the numbers (K, bins) int64 and the probabilities (K, bins)
-        float64.
+        Counts and sums as of ``CalibrationStatistics.pack``, where the first bins of the classes
+        are empty; per class the sums of probability, of the clipped derivative of the penalty, and
+        of d - m, (3, K) float64; and whether a label was no class, () int64.
     """
     logits, target = dense(logits.detach()), target.long().contiguous()
-    num_classes = logits.shape[1]
+    dtype, num_classes = logits.dtype, logits.shape[1]
     samples = target.numel()
-    confidence, of_label = logits.new_empty(2, samples).unbind()
     size = -(-samples // max(1, min(GROUPS, logits.numel() // SMALL, samples)))
     groups = -(-samples // size)
-    totals = torch.zeros((groups, num_classes), dtype=torch.float64)
-    counts = torch.zeros((groups, num_classes, num_bins), dtype=torch.int64)
-    probabilities = torch.zeros((groups, num_classes, num_bins), dtype=torch.float64)
-    squares = torch.zeros(groups, dtype=torch.float64)
-    mask = None if valid is None else valid.contiguous()
-    installed.NATIVE.calibration(
+    cells, bins = NUM_CELLS, num_bins
+    counts = torch.zeros(
+        (groups, 2 * (bins + cells) + num_classes * (2 * bins + 1) + 1), dtype=torch.int64
+    )
+    sums = torch.zeros((groups, bins + cells + num_classes * bins + 2), dtype=torch.float64)
+    per_class = torch.zeros((groups, 3, num_classes), dtype=torch.float64)
+    # Both must live until the kernel has run.
+    intercept = gradient = None
+    low, high = dual.lambda_min, dual.lambda_max
+    if dual.multipliers.numel():
+        intercept = dual.multipliers.to(dtype).contiguous()
+        gradient = (dual.rho.to(dtype) / dual.margin).contiguous()
+        low, high = max(low, 0.0), max(high, 0.0)
+    strange = installed.NATIVE.calibration(
         torch.get_num_threads(),
-        logits.dtype == torch.float64,
+        dtype == torch.float64,
         samples=samples,
         size=size,
-        class_totals=totals.data_ptr(),
-        class_counts=counts.data_ptr(),
-        class_probabilities=probabilities.data_ptr(),
-        square_totals=squares.data_ptr(),
+        counts=counts.data_ptr(),
+        sums=sums.data_ptr(),
+        per_class=per_class.data_ptr(),
         logits=logits.data_ptr(),
+        intercept=address(intercept),
+        gradient=address(gradient),
         target=target.data_ptr(),
-        valid=0 if mask is None else mask.data_ptr(),
-        confidence=confidence.data_ptr(),
-        of_label=of_label.data_ptr(),
         classes=num_classes,
         pixels=samples // logits.shape[0],
+        ignore_index=ignore_index or 0,
         rows=logits.ndim == 2 or has_class_rows(logits),
-        bins=num_bins,
-        first_bin_end=first_bin_end,
+        ignores=ignore_index is not None,
+        relu=dual.kind == "relu",
+        bins=bins,
+        margin=dual.margin,
+        low=low,
+        high=high,
+        first_bin_end=first_bin_end(num_bins, dtype),
+        cells=cells,
+        cell_first=CELL_FIRST,
+        cell_shift=CELL_SHIFT,
     )
-    if mask is not None:
-        mask = mask.view(-1)
-        confidence, of_label = confidence[mask], of_label[mask]
-    return confidence, of_label, totals.sum(0), squares.sum(), counts.sum(0), probabilities.sum(0)
+    return counts.sum(0), sums.sum(0), per_class.sum(0), torch.tensor(int(strange))
