@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from torch import nn
 
 from .reporting import warn
+from .training_scores import compare_training_scores
 
 __all__ = ["OTHER_SCORES_IN_TRAINING", "RETRIEVERS", "refuse_other_scores"]
 
@@ -23,18 +25,20 @@ RETRIEVERS = {"BaseRetriever", "ImageToImageRetriever"}
 """Models that rank images instead of predicting classes."""
 
 
-def refuse_other_scores(model: nn.Module, name: str) -> None:
+def refuse_other_scores(model: nn.Module, name: str, loader: Any) -> None:
     """Reject models that train with other scores than they predict with.
 
-    The log warns of a head that is in no table but whose ``forward`` takes labels.
+    A model that is in no table is tried on a training sample. If that is not possible, the log
+    warns of a head whose ``forward`` takes labels.
 
     Args:
         model: The model, unwrapped.
         name: Name of the loss in the model.
+        loader: Data loader of the training.
 
     Raises:
         ValueError: If the model, or the head of the loss, is in one of the tables, or a subclass
-            is.
+            is; or if the scores differ.
     """
     if RETRIEVERS.intersection(_bases(model)):
         raise ValueError(
@@ -42,8 +46,8 @@ def refuse_other_scores(model: nn.Module, name: str) -> None:
             "a classifier or segmentor is needed"
         )
     parts = name.split(".")
-    for depth in range(len(parts)):
-        head = model.get_submodule(".".join(parts[:depth]))
+    owners = [model.get_submodule(".".join(parts[:depth])) for depth in range(len(parts))]
+    for head in owners:
         for base in _bases(head):
             if base in OTHER_SCORES_IN_TRAINING:
                 raise ValueError(
@@ -51,6 +55,15 @@ def refuse_other_scores(model: nn.Module, name: str) -> None:
                     f"{OTHER_SCORES_IN_TRAINING[base]}: what the validation teaches would not fit "
                     "the training; take another head, LinearClsHead say"
                 )
+    same = compare_training_scores(model, name, loader)
+    if same is False:
+        raise ValueError(
+            f"the loss of {type(owners[-1]).__name__} is given other scores than the prediction is "
+            "made from (tried on a training sample): what the validation teaches would not fit the "
+            "training; let both use the same scores, or take another head, LinearClsHead or "
+            "FCNHead say"
+        )
+    for head in owners if same is None else ():
         if taken := _LABELS.intersection(inspect.signature(head.forward).parameters):
             warn(
                 f"the forward of {type(head).__name__} takes the labels ({min(taken)}): if its "

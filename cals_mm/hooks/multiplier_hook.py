@@ -93,7 +93,8 @@ class CALSMultiplierHook(FollowingHook):
                 "val_evaluator to data that is neither trained nor tested on"
             )
         if self._found is not None:
-            refuse_other_scores(unwrap(runner.model), self._found.name)
+            loader = runner.train_dataloader
+            refuse_other_scores(unwrap(runner.model), self._found.name, loader)
             _check_classes(runner, self._found.loss)
         shared = 0 if self.allow_test_data else shared_files(runner)
         if shared:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,29 +27,30 @@ _TOLERANCE = 1e-4
 """Largest accepted difference between folded and scaled logits, relative to the largest logit."""
 
 ReadLogits = Callable[[], Sequence[Tensor]]
+Result = TypeVar("Result")
 
 
-def repeatable(read_logits: ReadLogits) -> ReadLogits:
+def repeatable(read: Callable[[], Result], seed: int = 0) -> Callable[[], Result]:
     """Wrap a function so that it uses the same random numbers at every call.
 
     Some heads draw random numbers even in evaluation mode, e.g. SegNeXt's for its matrix
     decomposition. The state of the generators is restored.
     """
 
-    def read() -> Sequence[Tensor]:
+    def read_again() -> Result:
         python, legacy = random.getstate(), np.random.get_state()
         devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(0)
-            random.seed(0)
-            np.random.seed(0)
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed)
             try:
-                return read_logits()
+                return read()
             finally:
                 random.setstate(python)
                 np.random.set_state(legacy)
 
-    return read
+    return read_again
 
 
 def final_layer(model: nn.Module, read_logits: ReadLogits) -> str:
