@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -177,7 +178,9 @@ def fake_results(logits: Tensor, *arguments: Any, parts: int) -> Results:
 def stacked(values: list[float | Tensor], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Values as one tensor (n,)."""
     if device.type == "cpu" and not isinstance(values[0], Tensor):
-        return torch.tensor(values, dtype=dtype)
+        # Takes a third of the time of torch.tensor.
+        numbers = np.array(values, np.float64 if dtype == torch.float64 else np.float32)
+        return torch.from_numpy(numbers)
     return torch.stack([torch.as_tensor(value, dtype=dtype, device=device) for value in values])
 
 

@@ -111,12 +111,12 @@ def check_logits_and_target(logits: Tensor, target: Tensor) -> None:
         ValueError: If they do not fit.
     """
     check_logits(logits)
-    labels_shape = (logits.shape[0], *logits.shape[2:])
-    expected = tuple(logits.shape) if target.is_floating_point() else labels_shape
-    if tuple(target.shape) != expected:
+    shape = tuple(logits.shape)
+    labels_shape = (shape[0], *shape[2:])
+    if target.shape != (shape if target.is_floating_point() else labels_shape):
         raise ValueError(
-            f"target has shape {tuple(target.shape)}, but logits of shape {tuple(logits.shape)} "
-            f"need labels of shape {labels_shape} or probabilities of shape {tuple(logits.shape)}"
+            f"target has shape {tuple(target.shape)}, but logits of shape {shape} need labels of "
+            f"shape {labels_shape} or probabilities of shape {shape}"
         )
 
 
@@ -141,6 +141,6 @@ def _constant(values: Tensor, device: torch.device) -> Tensor:
 
 def inverse(divisor: float | int | Tensor) -> float | Tensor:
     """1 / divisor, or 0 if nothing is valid, so that the loss is 0 and not NaN."""
-    if isinstance(divisor, float | int):
-        return 1 / divisor if divisor > 0 else 0.0
-    return torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))
+    if isinstance(divisor, Tensor):
+        return torch.where(divisor > 0, 1 / divisor, torch.zeros_like(divisor))
+    return 1 / divisor if divisor > 0 else 0.0

@@ -135,9 +135,13 @@ def check_shapes(problem: LossProblem) -> None:
     check_logits_and_target(logits, problem.target)
     num_classes = logits.shape[1]
     check_coefficients(num_classes, problem.multipliers, problem.rho)
-    for name, weights, expected in (
-        ("class_weight", problem.class_weight, (num_classes,)),
-        ("sample_weight", problem.sample_weight, (logits.shape[0], *logits.shape[2:])),
-    ):
-        if weights is not None and weights.shape != expected:
-            raise ValueError(f"{name} must have shape {expected}, got {tuple(weights.shape)}")
+    if problem.class_weight is not None:
+        _check_shape("class_weight", problem.class_weight, (num_classes,))
+    if problem.sample_weight is not None:
+        labels_shape = (logits.shape[0], *logits.shape[2:])
+        _check_shape("sample_weight", problem.sample_weight, labels_shape)
+
+
+def _check_shape(name: str, weights: Tensor, expected: tuple[int, ...]) -> None:
+    if weights.shape != expected:
+        raise ValueError(f"{name} must have shape {expected}, got {tuple(weights.shape)}")

@@ -47,8 +47,10 @@ LOSS_BACKENDS: dict[str, tuple[LossBackend, ...]] = {
 }
 """Backends by device type, from fastest to slowest; other device types use only the last."""
 
+_ELSEWHERE = LOSS_BACKENDS["cpu"][-1:]
+
 
 def choose_loss(problem: LossProblem) -> LossBackend:
     """Choose the backend for a loss, see :func:`choose`."""
     device = problem.logits.device
-    return choose(LOSS_BACKENDS.get(device.type, (EagerLoss(),)), problem, device)
+    return choose(LOSS_BACKENDS.get(device.type, _ELSEWHERE), problem, device)
