@@ -17,7 +17,13 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from cals_mm import files, runs
-from cals_mm.config import SCALED, append_metric, measure_calibration, with_scaled_metric
+from cals_mm.config import (
+    SCALED,
+    append_metric,
+    calibration_metric,
+    measure_calibration,
+    with_scaled_metrics,
+)
 
 HELD_OUT = "held-out"
 
@@ -34,6 +40,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--predictions",
         metavar="FILE.pt",
         help="write logits and labels here (one label a sample: classifiers)",
+    )
+    parser.add_argument(
+        "--image-sums",
+        metavar="FILE.pt",
+        help="write the calibration sums of each image here (label maps)",
     )
     parser.add_argument(
         "--temperature",
@@ -89,6 +100,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_out("--predictions", args.predictions)
         predictions = {"type": "PredictionFile", "out_file": os.path.abspath(args.predictions)}
         cfg.test_evaluator = append_metric(cfg.test_evaluator, predictions)
+    if args.image_sums:
+        check_out("--image-sums", args.image_sums)
+        measure_calibration(cfg, {})
+        ignored = calibration_metric(cfg.test_evaluator).get("ignore_index", "auto")
+        sums = {"type": "ImageSumsFile", "out_file": os.path.abspath(args.image_sums)}
+        cfg.test_evaluator = append_metric(cfg.test_evaluator, {**sums, "ignore_index": ignored})
     # In a subfolder, so that the dumped config of the training run is not replaced.
     work_dir = args.work_dir or os.path.join(runs.default_work_dir(cfg, args.config), "test")
     runs.prepare_work_dir(cfg, args.config, work_dir)
@@ -99,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.temperature:
         measure_calibration(cfg, {})
         divisor = temperature(cfg, args)
-        cfg.test_evaluator = with_scaled_metric(cfg.test_evaluator, divisor)
+        cfg.test_evaluator = with_scaled_metrics(cfg.test_evaluator, divisor)
     runs.prepare_devices(cfg, args.launcher)
     with runs.data_explained(cfg, ("test_dataloader",)):
         metrics = runs.build_runner(cfg).test()

@@ -8,9 +8,10 @@ from .loss_site import LossSite, find_site, type_name
 from .metric import (
     SCALED,
     append_metric,
+    calibration_metric,
     measure_calibration,
     with_metric,
-    with_scaled_metric,
+    with_scaled_metrics,
 )
 from .options import nested
 from .suitable import suitable_methods
@@ -21,6 +22,7 @@ __all__ = [
     "LossSite",
     "add_cals",
     "append_metric",
+    "calibration_metric",
     "config_difference",
     "find_site",
     "for_training",
@@ -33,5 +35,5 @@ __all__ = [
     "with_fused_resize",
     "with_method",
     "with_metric",
-    "with_scaled_metric",
+    "with_scaled_metrics",
 ]

@@ -10,7 +10,14 @@ from mmengine.config import Config, ConfigDict
 
 from .loss_site import type_name
 
-__all__ = ["SCALED", "append_metric", "measure_calibration", "with_metric", "with_scaled_metric"]
+__all__ = [
+    "SCALED",
+    "append_metric",
+    "calibration_metric",
+    "measure_calibration",
+    "with_metric",
+    "with_scaled_metrics",
+]
 
 SCALED = "scaled"
 """Prefix of the calibration of scaled logits."""
@@ -34,22 +41,29 @@ def with_metric(evaluator: Any, options: Mapping[str, Any]) -> Any:
     return append_metric(evaluator, {"type": "CalibrationMetric", **options})
 
 
-def with_scaled_metric(evaluator: Any, temperature: float) -> Any:
+def calibration_metric(evaluator: Any) -> Mapping[str, Any]:
+    """The ``CalibrationMetric`` of an evaluator's config, which has one."""
+    found: Mapping[str, Any] = _of_type(evaluator, "CalibrationMetric")[0]
+    return found
+
+
+def with_scaled_metrics(evaluator: Any, temperature: float) -> Any:
     """Add the calibration of the logits divided by a temperature, under the prefix ``scaled``.
 
     Args:
         evaluator: Config of an evaluator with a ``CalibrationMetric``, whose other options the new
-            one shares. Its ``out_file`` has ``-scaled`` before the suffix.
+            one shares, and perhaps an ``ImageSumsFile``. The new metrics write to files with
+            ``-scaled`` before the suffix.
         temperature: Number > 0.
     """
-    inside = evaluator.get("metrics") if isinstance(evaluator, dict) else None
-    metrics = _metrics(evaluator if inside is None else inside)
-    own = next(metric for metric in metrics if type_name(metric) == "CalibrationMetric")
-    options = {**own, "temperature": temperature, "prefix": SCALED}
-    options.update(class_table=False, draw=False)
-    if file := own.get("out_file"):
-        options["out_file"] = str(Path(file).with_stem(f"{Path(file).stem}-{SCALED}"))
-    return append_metric(evaluator, options)
+    for own in _of_type(evaluator, "CalibrationMetric", "ImageSumsFile"):
+        options = {**own, "temperature": temperature, "prefix": SCALED}
+        if type_name(own) == "CalibrationMetric":
+            options.update(class_table=False, draw=False)
+        if file := own.get("out_file"):
+            options["out_file"] = str(Path(file).with_stem(f"{Path(file).stem}-{SCALED}"))
+        evaluator = append_metric(evaluator, options)
+    return evaluator
 
 
 def measure_calibration(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -63,6 +77,12 @@ def measure_calibration(cfg: Config, options: Mapping[str, Any]) -> None:
     hooks = list(cfg.get("custom_hooks") or [])
     if "KeepLogitsHook" not in map(type_name, hooks):
         cfg.custom_hooks = [*hooks, {"type": "KeepLogitsHook"}]
+
+
+def _of_type(evaluator: Any, *names: str) -> list[Any]:
+    inside = evaluator.get("metrics") if isinstance(evaluator, dict) else None
+    metrics = _metrics(evaluator if inside is None else inside)
+    return [metric for metric in metrics if type_name(metric) in names]
 
 
 def _metrics(evaluator: Any) -> list[Any]:

@@ -22,6 +22,7 @@ from .cals_loss import LossParts, cals_loss
 from .confidence_temperature import confidence_temperature
 from .entropy import entropy_penalty_loss
 from .focal import focal_loss
+from .image_sums import image_sums
 from .margin_penalty import margin_penalty
 from .mmce import maximum_mean_calibration_error
 from .pairwise import binary_discrimination, binary_exclusion
@@ -71,6 +72,7 @@ __all__ = [
     "entropy_penalty_loss",
     "expected_calibration_error",
     "focal_loss",
+    "image_sums",
     "margin_penalty",
     "margin_violation",
     "maximum_calibration_error",

@@ -63,7 +63,7 @@ def test_of_equal_seeds_the_samples_are_left():
     half = 1.96 * math.hypot(0.5, 0.5)
     assert interval.low == pytest.approx(1 - half, abs=0.12)
     assert interval.high == pytest.approx(1 + half, abs=0.12)
-    assert interval.over == "samples"
+    assert interval.over == "test samples"
 
 
 def test_seeds_and_samples_add_up():

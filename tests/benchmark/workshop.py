@@ -41,7 +41,7 @@ for flag in ("--cfg-options", "--method-options"):
     parser.add_argument(flag, nargs="+", default=[])
 for flag in ("--method", "--seed", "--work-dir", "--resume"):
     parser.add_argument(flag)
-for flag in ("--out", "--predictions", "--temperature"):
+for flag in ("--out", "--predictions", "--image-sums", "--temperature"):
     parser.add_argument(flag)
 args = parser.parse_args()
 root = Path(__file__).parents[1]

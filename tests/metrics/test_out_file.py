@@ -8,12 +8,14 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from cals_mm import CalibrationMetric
+from cals_mm.metrics.image_sums_file import ImageSumsFile
 from cals_mm.metrics.prediction_file import PredictionFile
 from tests.tiny import tiny_config, train
 
 METRICS = {
     "CalibrationMetric": lambda path: CalibrationMetric(draw=False, out_file=str(path)),
     "PredictionFile": lambda path: PredictionFile(str(path)),
+    "ImageSumsFile": lambda path: ImageSumsFile(str(path)),
 }
 
 

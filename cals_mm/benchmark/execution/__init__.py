@@ -2,7 +2,19 @@
 
 from .campaign import Campaign, Choice
 from .processes import Processes, RunFailed
-from .run import Budget, Run, shown
+from .run import IMAGES, PREDICTIONS, SCALED_IMAGES, Budget, Run, shown
 from .watch import watching
 
-__all__ = ["Budget", "Campaign", "Choice", "Processes", "Run", "RunFailed", "shown", "watching"]
+__all__ = [
+    "IMAGES",
+    "PREDICTIONS",
+    "SCALED_IMAGES",
+    "Budget",
+    "Campaign",
+    "Choice",
+    "Processes",
+    "Run",
+    "RunFailed",
+    "shown",
+    "watching",
+]

@@ -21,11 +21,13 @@ from cals_mm.functional import CALIBRATION_VALUES, CalibrationStatistics, calibr
 from .fingerprint import TESTING, TRAINING, fingerprint
 from .records import checkpoint_file, held_out_records, resume_from
 
-__all__ = ["Budget", "Run", "shown"]
+__all__ = ["IMAGES", "PREDICTIONS", "SCALED_IMAGES", "Budget", "Run", "shown"]
 
 MARKER = "trained.json"
-# Files that a test keeps in its folder: sums of the logits, also after temperature, and the logits.
-SUMS, SCALED_SUMS, PREDICTIONS = "calibration.pt", f"calibration-{SCALED}.pt", "predictions.pt"
+# Files that a test keeps in its folder: sums over all samples, also after temperature, and single
+# logits, or for label maps the sums of single images.
+SUMS, SCALED_SUMS = "calibration.pt", f"calibration-{SCALED}.pt"
+PREDICTIONS, IMAGES, SCALED_IMAGES = "predictions.pt", "image-sums.pt", f"image-sums-{SCALED}.pt"
 
 
 @dataclass(frozen=True)
@@ -186,8 +188,8 @@ class Run:
             for index, metric in enumerate(self.config().test_evaluator):
                 if metric["type"] == "CalibrationMetric":
                     changes[f"test_evaluator.{index}.out_file"] = str(folder / SUMS)
-            if self.task.single_labels:
-                more = ["--predictions", str(folder / PREDICTIONS)]
+            kept = PREDICTIONS if self.task.single_labels else IMAGES
+            more = [f"--{Path(kept).stem}", str(folder / kept)]
         return [
             *self._script("test.py", self.dumped_config, self.checkpoint(which)[1]),
             *("--temperature", "held-out"),
@@ -222,6 +224,7 @@ class Run:
             "config": fingerprint(self.config(), TESTING),
             "checkpoint": self.checkpoint(which)[1].name,
             "temperature": "held-out",
+            **({} if self.task.single_labels else {"kept": IMAGES}),
         }
 
     def _script(self, name: str, *args: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """Bootstrap intervals of the difference between two methods.
 
 The trainings are resampled in pairs: both methods with the same seed. If single predictions were
-kept, the test samples are resampled too, the same ones for all methods.
+kept, or the sums of single images, the test samples or images are resampled too, the same ones for
+all methods.
 
 Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, Section 13.3 (percentile
 intervals) and Section 10.2 (estimate of bias).
@@ -9,7 +10,7 @@ intervals) and Section 10.2 (estimate of bias).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +20,18 @@ from torch import Tensor
 
 from cals_mm.config import SCALED
 from cals_mm.functional import CALIBRATION_VALUES, calibration_statistics, calibration_values
+from cals_mm.functional.image_sums import mean_intersection_over_union, resampled_statistics
 from cals_mm.methods import REFERENCE
 
-__all__ = ["DRAWS", "Interval", "chance_of_one_sign", "difference_interval", "resampled_values"]
+__all__ = [
+    "DRAWS",
+    "POSITION",
+    "Interval",
+    "chance_of_one_sign",
+    "difference_interval",
+    "resampled_image_values",
+    "resampled_values",
+]
 
 DRAWS = 1000
 """Number of resampled test splits."""
@@ -58,6 +68,7 @@ def difference_interval(
     resampled: tuple[ArrayLike, ArrayLike] | None = None,
     level: float = 0.95,
     name: str = REFERENCE,
+    samples: str = "test samples",
 ) -> Interval:
     """Compute the percentile interval of the mean difference of one figure.
 
@@ -69,6 +80,7 @@ def difference_interval(
             adds noise, and noise alone raises a calibration error.
         level: Share of the draws in the interval.
         name: Name of the reference.
+        samples: What was resampled besides seeds.
 
     Returns:
         The interval; it has no ends for one seed without resampled figures.
@@ -99,7 +111,7 @@ def difference_interval(
     rows = rng.integers(len(draws), size=(_SEED_DRAWS, 1))
     means = draws[rows, picks].mean(1)
     low, high = _ends(means - means.mean() + measured, level)
-    over = "seeds and test samples" if len(pairs) > 1 else "samples"
+    over = f"seeds and {samples}" if len(pairs) > 1 else samples
     return Interval(measured, low, high, over, name)
 
 
@@ -128,6 +140,29 @@ def resampled_values(logits: Tensor, target: Tensor, draws: int = DRAWS) -> Tens
     )
 
 
+def resampled_image_values(
+    sums: Mapping[str, Tensor], scaled: Mapping[str, Tensor], draws: int = DRAWS
+) -> Tensor:
+    """Figures of a run on test splits of resampled images; draw d has the same ones in all runs.
+
+    Args:
+        sums: Sums of each image, as ``ImageSumsFile`` writes them.
+        scaled: The same after temperature.
+        draws: Number of resampled splits, D.
+
+    Returns:
+        (D, F) float64, in the order of :data:`POSITION`.
+    """
+    count = len(sums["bin_count"])
+    weights = torch.stack([i.bincount(minlength=count) for i in _indices(count, draws)])
+    values = [
+        torch.stack([calibration_values(part) for part in resampled_statistics(each, weights)])
+        for each in (sums, scaled)
+    ]
+    miou = 100 * mean_intersection_over_union(sums, weights)
+    return torch.cat([*values, miou[:, None]], 1)
+
+
 def _indices(num_samples: int, draws: int) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(0)
     for _ in range(draws):
@@ -146,5 +181,6 @@ POSITION = {
         (prefix, name) for prefix in ("calibration", SCALED) for name in CALIBRATION_VALUES
     )
 }
-"""Place of each metric among the figures of :func:`resampled_values`, before and after scaling."""
+"""Place of each metric among the resampled figures, before and after scaling."""
 POSITION["accuracy/top1"] = POSITION["calibration/accuracy"]
+POSITION["mIoU"] = 2 * len(CALIBRATION_VALUES)

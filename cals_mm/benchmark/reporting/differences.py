@@ -12,12 +12,19 @@ import torch
 from torch import Tensor
 
 from cals_mm import files
-from cals_mm.benchmark.execution import Campaign
+from cals_mm.benchmark.execution import IMAGES, PREDICTIONS, SCALED_IMAGES, Campaign
 from cals_mm.benchmark.plan import Column
 from cals_mm.config import SCALED
 from cals_mm.methods import REFERENCE
 
-from .bootstrap import DRAWS, POSITION, Interval, difference_interval, resampled_values
+from .bootstrap import (
+    DRAWS,
+    POSITION,
+    Interval,
+    difference_interval,
+    resampled_image_values,
+    resampled_values,
+)
 from .results import BEST_OTHER, SCALED_REFERENCE, Row, merit
 
 __all__ = ["comparisons"]
@@ -73,15 +80,14 @@ def _compare(campaign: Campaign, column: Column, row: Row, other: Row, key: str)
     ]
     if not seeds or any(value is None for part in figures for value in part):
         return None
-    ours, theirs = (_resampled(campaign, part, seeds) for part in (row, other))
-    resampled = None
-    if column.key in POSITION and ours is not None and theirs is not None:
-        resampled = (
-            _aimed(column, ours[..., POSITION[column.key]]),
-            _aimed(column, theirs[..., POSITION[key]]),
-        )
+    draws = [
+        _draws(campaign, part, seeds, name) for part, name in ((row, column.key), (other, key))
+    ]
+    ours, theirs = (None if part is None else _aimed(column, part) for part in draws)
+    resampled = None if ours is None or theirs is None else (ours, theirs)
+    samples = "test samples" if campaign.task.single_labels else "test images"
     here, there = (_aimed(column, part) for part in figures)
-    return difference_interval(here, there, resampled, name=other.method)
+    return difference_interval(here, there, resampled, name=other.method, samples=samples)
 
 
 def _aimed(column: Column, figures: Any) -> np.ndarray:
@@ -89,16 +95,22 @@ def _aimed(column: Column, figures: Any) -> np.ndarray:
     return np.abs(values) if column.better == "zero" else values
 
 
-def _resampled(campaign: Campaign, row: Row, seeds: Sequence[int]) -> Tensor | None:
-    """Figures (draws, seeds, values) of a method; None if single predictions were not kept."""
+def _draws(campaign: Campaign, row: Row, seeds: Sequence[int], key: str) -> Tensor | None:
+    """One figure of a method on resampled test splits, (draws, seeds); None if it is not known."""
+    if key not in POSITION:
+        return None
     setting = campaign.choices[row.method].setting
+    name = PREDICTIONS if campaign.task.single_labels else IMAGES
     runs = [campaign.a_run(row.method, setting, seed) for seed in seeds]
-    files = [run.test_folder(campaign.checkpoint) / "predictions.pt" for run in runs]
+    files = [run.test_folder(campaign.checkpoint) / name for run in runs]
     if not all(file.is_file() for file in files):
         return None
     divisors = [row.figures[seed].get(f"{SCALED}/temperature", 1.0) for seed in seeds]
     times = [file.stat().st_mtime_ns for file in files]
-    return torch.stack([_cached(*parts) for parts in zip(files, times, divisors, strict=True)], 1)
+    drawn = [_cached(*parts) for parts in zip(files, times, divisors, strict=True)]
+    if POSITION[key] >= drawn[0].shape[1]:
+        return None
+    return torch.stack([figures[:, POSITION[key]] for figures in drawn], 1)
 
 
 @cache
@@ -108,12 +120,15 @@ def _cached(file: Path, changed: int, temperature: float) -> Tensor:
     if cache.is_file() and cache.stat().st_mtime_ns >= changed:
         kept: Mapping[str, Any] = torch.load(cache)
         if kept["names"] == list(POSITION) and len(kept["figures"]) == DRAWS:
-            figures: Tensor = kept["figures"]
-            return figures
-    predictions: Mapping[str, Tensor] = torch.load(file)
-    logits, target = predictions["logits"], predictions["target"]
-    parts = [resampled_values(part, target, DRAWS) for part in (logits, logits / temperature)]
-    figures = torch.cat(parts, 1)
+            known: Tensor = kept["figures"]
+            return known
+    content: Mapping[str, Tensor] = torch.load(file)
+    if file.name == IMAGES:
+        figures = resampled_image_values(content, torch.load(file.with_name(SCALED_IMAGES)), DRAWS)
+    else:
+        logits, target = content["logits"], content["target"]
+        parts = [resampled_values(part, target, DRAWS) for part in (logits, logits / temperature)]
+        figures = torch.cat(parts, 1)
     with files.writing(cache) as stream:
         torch.save({"names": list(POSITION), "figures": figures}, stream)
     return figures

@@ -106,14 +106,19 @@ def reading(results: Results) -> list[str]:
         "distance to 0 counts."
     ]
     over = {item.over for item in found}
-    if over & {"seeds and test samples", "samples"}:
-        lines.append(
-            "Intervals: paired bootstrap. Resampled are the seeds and the test samples, the same "
-            "ones for all methods"
-            + ("; of few-shot figures the seeds alone." if "seeds" in over else ".")
-        )
-    elif "seeds" in over:
-        lines.append("Intervals: paired bootstrap over the seeds. The test split is always whole.")
+    for unit in ("test samples", "test images"):
+        if any(unit in text for text in over):
+            lines.append(
+                f"Intervals: paired bootstrap. Resampled are the seeds and the {unit}, the same "
+                "ones for all methods"
+                + ("; of some figures the seeds alone." if "seeds" in over else ".")
+            )
+            break
+    else:
+        if "seeds" in over:
+            lines.append(
+                "Intervals: paired bootstrap over the seeds. The test split is always whole."
+            )
     count = len(results.seeds)
     if "nothing" in over:
         lines.append("One seed, and nothing to resample: the differences have no intervals.")

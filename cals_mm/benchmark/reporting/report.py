@@ -197,9 +197,10 @@ def _differences_to(results: Results, to: str) -> str:
     compared = [row for row in results.rows if to in row.comparisons]
     if not compared:
         return ""
-    heads = [f"to {to}", *(column.heading for column in results.columns)]
+    columns = [column for column in results.columns if column.better]
+    heads = [f"to {to}", *(column.heading for column in columns)]
     rows = [
-        [Cell(row.method), *(Cell(difference(row, column, to)) for column in results.columns)]
+        [Cell(row.method), *(Cell(difference(row, column, to)) for column in columns)]
         for row in compared
     ]
     return page.text(reading_of(to)) + page.table(heads, rows)

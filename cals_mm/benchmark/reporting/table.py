@@ -88,6 +88,7 @@ def method_table(results: Results, columns: Sequence[Column]) -> str:
 
 def differences_table(results: Results, to: str, columns: Sequence[Column]) -> str:
     """Differences to a method with their intervals."""
+    columns = [column for column in columns if column.better]
     lines = [
         _row(["method", *(column.heading for column in columns)]),
         _row(["---"] * (len(columns) + 1)),
