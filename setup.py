@@ -43,6 +43,7 @@ EXTRAS_REQUIRE = {
         "regex",
     ],
     "text": ["scikit-learn"],
+    "export": ["onnx", "onnxscript", "onnxruntime"],
     "test": [
         "pytest>=8",
         "pytest-xdist>=3.5",
@@ -50,6 +51,9 @@ EXTRAS_REQUIRE = {
         "scikit-learn",
         "tensorboard",
         "torchmetrics",
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
     ],
     "bench": ["torchmetrics", "netcal"],
     "dev": ["ruff", "mypy", "pre-commit"],

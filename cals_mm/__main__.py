@@ -15,6 +15,7 @@ COMMANDS = {
     "test": ("cals_mm.commands.test", "test a checkpoint: task metrics and calibration"),
     "predict": ("cals_mm.commands.predict", "predict images and texts, with calibrated confidence"),
     "calibrate": ("cals_mm.commands.calibrate", "calibrate a trained model, or bound its errors"),
+    "export-onnx": ("cals_mm.commands.export_onnx", "export a trained model to ONNX"),
     "suggest-margin": ("cals_mm.commands.suggest_margin", "propose a margin from a trained model"),
     "benchmark": ("cals_mm.commands.benchmark", "compare methods on one task"),
     "analyze": ("cals_mm.commands.analyze", "pictures and figures of a finished run"),

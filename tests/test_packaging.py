@@ -248,7 +248,9 @@ def test_core_requirements_name_no_openmmlab_package():
         if isinstance(node, ast.Assign) and node.targets[0].id.endswith(("_REQUIRES", "_REQUIRE"))
     }
     assert not [name for name in values["INSTALL_REQUIRES"] if "mm" in name]
-    assert set(values["EXTRAS_REQUIRE"]) == {"onedl", "openmmlab", "text", "test", "bench", "dev"}
+    assert set(values["EXTRAS_REQUIRE"]) == {
+        *("onedl", "openmmlab", "text", "export", "test", "bench", "dev")
+    }
 
 
 def test_constraints_pin_every_direct_requirement():

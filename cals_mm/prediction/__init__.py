@@ -6,6 +6,7 @@ from .image_model import Failure, ImageModel, Loaded, Predicted
 from .inputs import IMAGES, TEXTS, Input, find_inputs, natural_key
 from .line_file import LineFile
 from .map_files import REJECTED, MapFiles, Maps
+from .onnx_file import Deployed, export_onnx
 from .text_model import predict_texts
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "REJECTED",
     "TEXTS",
     "Classes",
+    "Deployed",
     "Failure",
     "ImageModel",
     "Input",
@@ -22,6 +24,7 @@ __all__ = [
     "Maps",
     "Predicted",
     "ahead",
+    "export_onnx",
     "find_classes",
     "find_inputs",
     "natural_key",

@@ -32,7 +32,9 @@ def load_model(cfg: Config, checkpoint: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: If weights are missing or of another shape.
     """
-    model: nn.Module = MODELS.build(copy.deepcopy(cfg.model))
+    settings = copy.deepcopy(cfg.model)
+    settings.pop("pretrained", None)  # the checkpoint's weights come instead
+    model: nn.Module = MODELS.build(settings)
     device = get_device()
     if device == "cpu":
         model = revert_sync_batchnorm(model)
