@@ -109,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         None if args.table_only else Processes(args.jobs),
         say=lambda line: print(line, flush=True),
     )
+    if campaign.processes:
+        print(campaign.processes, flush=True)
     run_to_the_end(campaign)
     print("making intervals and pictures: a second or two for each run", flush=True)
     results = collect(campaign)

@@ -15,7 +15,6 @@ and skips finished runs.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -63,7 +62,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--jobs",
         type=int,
         choices=(1, 2),
-        default=min(2, os.cpu_count() or 1),
+        default=min(2, runs.cores()),
         help="2: both trainings at a time, on one thread each (default where there are two cores)",
     )
     return parser.parse_args(argv)
@@ -82,7 +81,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         data_root = args.data_root
         make_demo_set(data_root)
     budget = Budget(PACKAGED, out, data_root, args.epochs)
+    # What this process does itself, the report, is too little for several.
+    runs.use_threads(1)
     processes = Processes(args.jobs)
+    print(processes, flush=True)
     campaign = Campaign(
         budget, TASKS[name], COMPARED, [args.seed], processes=processes, say=tqdm.write
     )

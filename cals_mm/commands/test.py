@@ -118,6 +118,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         divisor = temperature(cfg, args)
         cfg.test_evaluator = with_scaled_metrics(cfg.test_evaluator, divisor)
     runs.prepare_devices(cfg, args.launcher)
+    threads = runs.choose_threads(cfg)
+    if threads and runs.rank() == 0:
+        print(threads, flush=True)
     with runs.data_explained(cfg, ("test_dataloader",)):
         metrics = runs.build_runner(cfg).test()
     if divisor is not None:

@@ -123,5 +123,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if runs.rank() == 0:
         print(changes, end="", flush=True)
     runs.prepare_devices(cfg, args.launcher)
+    threads = runs.choose_threads(cfg)
+    if threads and runs.rank() == 0:
+        print(threads, flush=True)
     with runs.data_explained(cfg, LOADERS):
         runs.build_runner(cfg).train()

@@ -16,6 +16,7 @@ from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
 from .scaling import Scaling, calibration_test, held_out_temperature, scale_model_
 from .split import Prediction, batch_predictions, split_predictions, trained_runner
+from .threads import choose_threads, cores, use_threads
 from .work_dir import (
     check_writable,
     default_work_dir,
@@ -37,6 +38,8 @@ __all__ = [
     "check_test_split",
     "check_training",
     "check_writable",
+    "choose_threads",
+    "cores",
     "data_explained",
     "default_work_dir",
     "find_last_checkpoint",
@@ -63,5 +66,6 @@ __all__ = [
     "trained_runner",
     "use_glove",
     "use_mixed_precision",
+    "use_threads",
     "written_by",
 ]

@@ -25,3 +25,5 @@ log_level = "INFO"
 load_from = None
 resume = False
 randomness = dict(seed=0)
+# Operations on a few short texts: threads would mostly wait for each other.
+cpu_threads = 1

@@ -25,7 +25,8 @@ class Processes:
     """Run commands, several at a time, and end them all on an interrupt.
 
     Args:
-        jobs: Number of commands to run at a time; with more than one, each gets one thread.
+        jobs: Number of commands to run at a time; with more than one, each gets one thread, unless
+            the environment says how many (``OMP_NUM_THREADS``).
     """
 
     def __init__(self, jobs: int) -> None:
@@ -33,6 +34,19 @@ class Processes:
         self._stopped = False
         self._running: set[subprocess.Popen[bytes]] = set()
         self._guard = threading.Lock()
+
+    def __str__(self) -> str:
+        if self.jobs == 1:
+            return "one training at a time"
+        number = os.environ.get("OMP_NUM_THREADS") or self._threads().get("OMP_NUM_THREADS")
+        return f"{self.jobs} trainings at a time, with OMP_NUM_THREADS={number or 'unset'} for each"
+
+    def _threads(self) -> dict[str, str]:
+        """Variables for the commands: threads of several would wait for each other's cores."""
+        variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        if self.jobs == 1 or any(os.environ.get(variable) for variable in variables):
+            return {}
+        return dict.fromkeys(variables, "1")
 
     def map(self, function: Callable[[T], None], items: Sequence[T]) -> None:
         """Call ``function`` with every item, ``jobs`` of them at a time."""
@@ -60,8 +74,7 @@ class Processes:
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         env = dict(os.environ)
-        if self.jobs > 1:
-            env.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+        env.update(self._threads())
         with _locked(lock) as held, log.open("ab") as out:
             arguments = command()
             with self._guard:

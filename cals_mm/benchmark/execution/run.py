@@ -15,8 +15,9 @@ from mmengine.config import Config
 
 from cals_mm import files, runs
 from cals_mm.benchmark.plan import Setting, Task
-from cals_mm.config import SCALED, for_training, nested
+from cals_mm.config import SCALED, for_training, nested, with_fused_resize
 from cals_mm.functional import CALIBRATION_VALUES, CalibrationStatistics, calibration_values
+from cals_mm.methods import METHODS
 
 from .fingerprint import TESTING, TRAINING, fingerprint
 from .records import checkpoint_file, held_out_records, resume_from
@@ -83,10 +84,17 @@ class Run:
         cfg = Config.fromfile(self.config_file, import_custom_modules=False)
         cfg.merge_from_dict(self.changes())
         cfg = for_training(cfg, self.method, **nested(dict(self.setting.options)))
+        if self.fused:
+            cfg = with_fused_resize(cfg)
         if self.budget.amp:
             runs.use_mixed_precision(cfg)
         cfg.randomness = {**cfg.get("randomness", {}), "seed": self.seed}
         return cfg
+
+    @property
+    def fused(self) -> bool:
+        """Whether to ask for losses before resizing, which methods with a loss do by themselves."""
+        return not self.task.single_labels and METHODS[self.method].loss is None
 
     def changes(self) -> dict[str, Any]:
         """Changes of the config, by dotted key, that give the training its length."""
@@ -129,6 +137,7 @@ class Run:
         return [
             *self._script("train.py", self.config_file),
             *("--method", self.method),
+            *(["--fused"] if self.fused else []),
             *(["--method-options", *options] if options else []),
             *("--seed", str(self.seed), "--work-dir", str(self.folder)),
             *(["--amp"] if self.budget.amp else []),

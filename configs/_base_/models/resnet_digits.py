@@ -21,3 +21,5 @@ model = dict(
         loss=dict(type="CrossEntropyLoss"),
     ),
 )
+# Operations on 8x8 pixels: threads would mostly wait for each other.
+cpu_threads = 1
