@@ -7,6 +7,7 @@ takes minutes, and its dependencies are not what is tested.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,14 +68,16 @@ def cals(wheel: Path, tmp_path_factory):
         ).strip()
     )
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    subprocess.run([*install, "--no-index", "--no-deps", str(wheel)], check=True)
+    # Nor may pip find the project by the path of the tests, and have nothing to do.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment["OMP_NUM_THREADS"] = "1"
+    command = [*install, "--no-index", "--no-deps", str(wheel)]
+    subprocess.run(command, check=True, env=environment, cwd=folder)
     # Path files in a folder that is added like this are not read, so an editable installation of
     # the project stays out.
     (own / "tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
     def call(*arguments: str, cwd: Path) -> str:
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        environment["OMP_NUM_THREADS"] = "1"
         run = subprocess.run(
             [str(folder / "bin" / "cals"), *arguments],
             cwd=cwd,
@@ -84,7 +87,7 @@ def cals(wheel: Path, tmp_path_factory):
             timeout=300,
         )
         assert run.returncode == 0, run.stdout + run.stderr
-        return run.stdout
+        return run.stdout + run.stderr
 
     call.packages = own
     return call
@@ -115,11 +118,20 @@ def test_one_step_of_the_demo(cals, tmp_path: Path) -> None:
     options = [f"train_dataloader.batch_size={PERIOD}", "train_cfg.max_epochs=1"]
     for split in ("train", "val", "test"):
         options += [f"{split}_dataloader.dataset.demo.{k}={v}" for k, v in small.items()]
-    cals("train", "cals_mm::cals/deeplabv3_demo.py", "--cfg-options", *options, cwd=tmp_path)
+    config = "cals_mm::cals/deeplabv3_demo.py"
+    screen = cals("train", config, "--cfg-options", *options, cwd=tmp_path)
     run = tmp_path / "work_dirs" / "cals" / "deeplabv3_demo"
     assert (run / "epoch_1.pth").is_file()
     assert (tmp_path / "data" / "demo").is_dir()
     assert {path.name for path in tmp_path.iterdir()} == {"data", "work_dirs"}
+    assert "Epoch(train) [1][1/1]" in " ".join(screen.split())
+    assert f"next: cals analyze {run.relative_to(tmp_path)}" in screen
+    chatter = r"Warning|deprecated|OneDL|System environment|Config:|Hooks will be|safely load"
+    assert not re.search(chatter, screen), "what others say is in the log file only"
+    (log,) = run.glob("*/*.log")
+    assert {"System environment:", "Config:\n", "Hooks will be"} <= set(
+        re.findall(r"System environment:|Config:\n|Hooks will be", log.read_text("utf-8"))
+    )
     assert names(cals.packages) == before, "nothing is written where the package is installed"
     dumped = Config.fromfile(run / "deeplabv3_demo.py", import_custom_modules=False)
     assert "_scope_" not in dumped.pretty_text

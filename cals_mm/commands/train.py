@@ -11,6 +11,7 @@ traceback.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from mmengine.config import Config
@@ -128,3 +129,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(threads, flush=True)
     with runs.data_explained(cfg, LOADERS):
         runs.build_runner(cfg).train()
+    if runs.rank() == 0:
+        folder = os.path.relpath(work_dir)
+        print(f"checkpoints, config and log: {folder}", flush=True)
+        if cfg.get("test_dataloader"):
+            print(f"next: cals analyze {folder}", flush=True)

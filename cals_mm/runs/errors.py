@@ -7,8 +7,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from .devices import leave_process_group, rank
+from .screen import quiet_screen
 
 __all__ = ["one_line", "run"]
 
@@ -26,21 +28,23 @@ DEBUG_VARIABLE = "CALS_MM_DEBUG"
 def run(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | None = None) -> None:
     """Run a command; on a user error, print one line and exit with code 2.
 
-    ``CALS_MM_DEBUG=1`` in the environment shows the traceback too. With several processes, only the
-    first prints the line.
+    ``CALS_MM_DEBUG=1`` in the environment shows the traceback too, and all that libraries say. With
+    several processes, only the first prints the line.
 
     Args:
         main: The command.
         argv: Its arguments; None for those of the process.
     """
+    debug = os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
     try:
-        main(argv)
-        leave_process_group()
+        with nullcontext() if debug else quiet_screen():
+            main(argv)
+            leave_process_group()
     except KeyboardInterrupt:
         _say("interrupted; --resume continues from the last checkpoint")
         sys.exit(130)
     except USER_ERRORS as error:
-        if os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
+        if debug:
             traceback.print_exc()
         _say(f"error: {one_line(error)}")
         sys.exit(2)
