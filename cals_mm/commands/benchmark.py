@@ -16,6 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine.config import Config
+
 from cals_mm import runs
 from cals_mm.benchmark import (
     STORED,
@@ -23,12 +25,14 @@ from cals_mm.benchmark import (
     Budget,
     Campaign,
     Processes,
+    Task,
     check_methods,
     collect,
     report,
     store_results,
     write_results,
 )
+from cals_mm.benchmark.plan import DEFAULT_SHIFT
 from cals_mm.packaged import PACKAGED
 
 
@@ -62,6 +66,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, metavar="E", help="shorter or longer trainings")
     parser.add_argument("--amp", action="store_true", help="mixed precision, as of tools/train.py")
     parser.add_argument(
+        "--shift",
+        nargs="*",
+        metavar="KIND:SEVERITY",
+        help="test on corrupted images too, as of tools/test.py --corrupt (default: "
+        f"{' '.join(DEFAULT_SHIFT)})",
+    )
+    parser.add_argument(
         "--table-only", action="store_true", help="start nothing; make the table of what is done"
     )
     parser.add_argument(
@@ -79,7 +90,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"--{name} must be at least 1, got {value}")
     if len(set(args.seeds)) < len(args.seeds):
         parser.error("--seeds names one twice")
+    if args.shift is not None:
+        args.shift = args.shift or list(DEFAULT_SHIFT)
     return args
+
+
+def check_shift(task: Task, words: Sequence[str]) -> list[str]:
+    """Reject corruptions that do not exist, or a task without images."""
+    cfg = Config.fromfile(PACKAGED / task.config, import_custom_modules=False)
+    corruptions = [runs.Corruption.parse(word) for word in words]
+    for corruption in corruptions:
+        runs.corrupt_test_images(cfg, corruption)
+    return [str(corruption) for corruption in corruptions]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -106,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.seeds,
         args.tries,
         args.checkpoint,
+        check_shift(task, args.shift or ()),
         None if args.table_only else Processes(args.jobs),
         say=lambda line: print(line, flush=True),
     )

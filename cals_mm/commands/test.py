@@ -2,6 +2,7 @@
 
     python tools/test.py configs/cals/deeplabv3_cityscapes.py CHECKPOINT.pth --out metrics.json
     python tools/test.py configs/ce/resnet_digits-lt.py CHECKPOINT.pth --temperature held-out
+    python tools/test.py configs/ce/deeplabv3_camvid.py CHECKPOINT.pth --corrupt blur:3 noise:2
 
 A checkpoint of a CALS run can be tested with the config of plain cross entropy, and vice versa: the
 multipliers, needed only for training, are then left out, and the log names them.
@@ -10,9 +11,11 @@ multipliers, needed only for training, are then left out, and the log names them
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.config import Config
 
@@ -22,6 +25,7 @@ from cals_mm.config import (
     append_metric,
     calibration_metric,
     measure_calibration,
+    with_output_names,
     with_scaled_metrics,
 )
 
@@ -51,6 +55,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar=f"T|{HELD_OUT}",
         help="also give the calibration of the logits divided by T, or by the temperature with the "
         "lowest NLL on the validation split; its values are named scaled/...",
+    )
+    parser.add_argument(
+        "--corrupt",
+        nargs="+",
+        default=[],
+        metavar="KIND:SEVERITY",
+        help="test on corrupted images instead: noise, blur, brightness, contrast or jpeg with the "
+        "severities 1 to 5 of ImageNet-C. Figures of blur:3 are named blur:3/..., files ...-blur-3",
     )
     return parser.parse_args(argv)
 
@@ -86,9 +98,28 @@ def check_out(flag: str, path: str) -> None:
     runs.check_writable(os.path.dirname(os.path.abspath(path)), flag)
 
 
+def run_test(cfg: Config, corruptions: Sequence[runs.Corruption]) -> dict[str, Any]:
+    """Test on the images as they are, or on corrupted ones, whose figures come before a slash."""
+    if not corruptions:
+        metrics: dict[str, Any] = runs.build_runner(cfg).test()
+        return metrics
+    found = {}
+    for corruption in corruptions:
+        changed = copy.deepcopy(cfg)
+        runs.corrupt_test_images(changed, corruption)
+        name = "-".join(map(str, corruption))
+        changed.test_evaluator = with_output_names(changed.test_evaluator, name)
+        changed.experiment_name = f"test_{name}"
+        print(f"testing with {corruption} ...", flush=True)
+        metrics = runs.build_runner(changed).test()
+        found.update({f"{corruption}/{key}": value for key, value in metrics.items()})
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
+    corruptions = [runs.Corruption.parse(text) for text in args.corrupt]
     cfg = runs.load_config(args.config, args.cfg_options)
     if args.data_root:
         runs.set_data_root(cfg, args.data_root)
@@ -122,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if threads and runs.rank() == 0:
         print(threads, flush=True)
     with runs.data_explained(cfg, ("test_dataloader",)):
-        metrics = runs.build_runner(cfg).test()
+        metrics = run_test(cfg, corruptions)
     if divisor is not None:
         metrics[f"{SCALED}/temperature"] = divisor
     if args.out and runs.rank() == 0:

@@ -11,6 +11,7 @@ from .metric import (
     calibration_metric,
     measure_calibration,
     with_metric,
+    with_output_names,
     with_scaled_metrics,
 )
 from .options import nested
@@ -35,5 +36,6 @@ __all__ = [
     "with_fused_resize",
     "with_method",
     "with_metric",
+    "with_output_names",
     "with_scaled_metrics",
 ]

@@ -16,6 +16,7 @@ __all__ = [
     "calibration_metric",
     "measure_calibration",
     "with_metric",
+    "with_output_names",
     "with_scaled_metrics",
 ]
 
@@ -61,9 +62,27 @@ def with_scaled_metrics(evaluator: Any, temperature: float) -> Any:
         if type_name(own) == "CalibrationMetric":
             options.update(class_table=False, draw=False)
         if file := own.get("out_file"):
-            options["out_file"] = str(Path(file).with_stem(f"{Path(file).stem}-{SCALED}"))
+            options["out_file"] = _with_word(file, SCALED)
         evaluator = append_metric(evaluator, options)
     return evaluator
+
+
+def with_output_names(evaluator: Any, word: str) -> Any:
+    """Put a word before the suffix of all files that an evaluator's metrics write."""
+    inside = evaluator.get("metrics") if isinstance(evaluator, dict) else None
+    if inside is not None:
+        return ConfigDict(evaluator, metrics=with_output_names(inside, word))
+    return [
+        {**metric, "out_file": _with_word(metric["out_file"], word)}
+        if metric.get("out_file")
+        else metric
+        for metric in _metrics(evaluator)
+    ]
+
+
+def _with_word(file: str, word: str) -> str:
+    path = Path(file)
+    return str(path.with_stem(f"{path.stem}-{word}"))
 
 
 def measure_calibration(cfg: Config, options: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from .arguments import add_common_arguments, add_launcher_argument
 from .check_data import check_data
 from .config_file import check_test_split, check_training, load_config
 from .conformal import fit_sets, fit_threshold, sets_reached, threshold_reached
+from .corruption import Corruption, corrupt_test_images
 from .data_root import set_data_root
 from .devices import prepare_devices, rank
 from .errors import run
@@ -26,6 +27,7 @@ from .work_dir import (
 )
 
 __all__ = [
+    "Corruption",
     "Prediction",
     "Scaling",
     "add_common_arguments",
@@ -40,6 +42,7 @@ __all__ = [
     "check_writable",
     "choose_threads",
     "cores",
+    "corrupt_test_images",
     "data_explained",
     "default_work_dir",
     "find_last_checkpoint",

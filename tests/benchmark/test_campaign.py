@@ -82,6 +82,32 @@ def test_best_and_last_checkpoint_are_kept_apart(project):
     assert nll == [0.99, 0.98]
 
 
+def test_shift_is_a_test_of_its_own(project):
+    a_campaign(project).run()
+    shift = ["blur:2", "noise:5"]
+    campaign = a_campaign(project, shift=shift)
+    campaign.run()
+    new = calls(project)[8:]
+    assert kinds(new) == ["test"] * 4, "neither training nor the clean test again"
+    assert all("--corrupt blur:2 noise:5 --temperature 2.0" in line for line in new)
+    results = collect(campaign)
+    clean, shifted = (results.rows[1].mean[f"{part}calibration/NLL"] for part in ("", "shift/"))
+    assert shifted == pytest.approx(clean + 3.5)
+    assert results.rows[1].mean["shift/scaled/NLL"] == pytest.approx(clean / 2 + 3.5)
+    assert results.rows[1].mean["blur:2/accuracy/top1"] == 82.5
+    differences = results.rows[1].comparisons["ce + temperature"]
+    assert differences["shift/calibration/NLL"].difference == pytest.approx(clean / 2)
+    assert results.shifted[0].key == "shift/accuracy/top1"
+
+    a_campaign(project, shift=shift).run()
+    assert len(calls(project)) == 12
+    a_campaign(project, shift=["blur:2"]).run()
+    assert kinds(calls(project)[12:]) == ["test"] * 4
+    missing = a_campaign(project, shift=["jpeg:1"], processes=None)
+    missing.run()
+    assert set(missing.failures.values()) == {"not tested under shift yet"}
+
+
 def test_a_failed_run_does_not_stop_the_others(project):
     campaign = a_campaign(project, seeds=[0, 13])
     campaign.run()

@@ -108,6 +108,8 @@ def test_what_is_done_is_skipped_and_a_changed_length_refused(done):
         (("--task", "camvid"), "needs --data-root"),
         (("--jobs", "0"), "--jobs must be at least 1"),
         (("--seeds", "1", "1"), "--seeds names one twice"),
+        (("--shift", "fog:1"), "no corruption is called 'fog'"),
+        (("--task", "stdlib-docs", "--shift"), "no pipeline of images"),
     ],
 )
 def test_errors(tmp_path, monkeypatch, capsys, more, message):

@@ -37,7 +37,7 @@ from pathlib import Path
 parser = argparse.ArgumentParser()
 parser.add_argument("config", type=Path)
 parser.add_argument("checkpoint", nargs="?", type=Path)
-for flag in ("--cfg-options", "--method-options"):
+for flag in ("--cfg-options", "--method-options", "--corrupt"):
     parser.add_argument(flag, nargs="+", default=[])
 for flag in ("--method", "--seed", "--work-dir", "--resume"):
     parser.add_argument(flag)
@@ -88,9 +88,14 @@ if kept.exists():
 seed = int(args.checkpoint.parent.name.removeprefix("seed"))
 what = json.loads(args.config.with_suffix(".json").read_text())
 found = figures("test", seed, *what)
-assert args.temperature == "held-out"
-scaled = {f"scaled/{key[12:]}": value / 2 for key, value in found.items() if "calib" in key}
-Path(args.out).write_text(json.dumps({**found, **scaled, "scaled/temperature": 2.0}))
+assert args.temperature == ("2.0" if args.corrupt else "held-out")
+found.update({f"scaled/{key[12:]}": value / 2 for key, value in found.items() if "calib" in key})
+if args.corrupt:
+    found = {
+        f"{name}/{key}": value + int(name[-1])
+        for name in args.corrupt for key, value in found.items()
+    }
+Path(args.out).write_text(json.dumps({**found, "scaled/temperature": 2.0}))
 """
 
 

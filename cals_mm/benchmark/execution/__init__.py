@@ -2,19 +2,18 @@
 
 from .campaign import Campaign, Choice
 from .processes import Processes, RunFailed
-from .run import IMAGES, PREDICTIONS, SCALED_IMAGES, Budget, Run, shown
+from .run import Budget, Run, shown
+from .shift import ShiftTest
 from .watch import watching
 
 __all__ = [
-    "IMAGES",
-    "PREDICTIONS",
-    "SCALED_IMAGES",
     "Budget",
     "Campaign",
     "Choice",
     "Processes",
     "Run",
     "RunFailed",
+    "ShiftTest",
     "shown",
     "watching",
 ]

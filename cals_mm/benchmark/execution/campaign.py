@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cals_mm.benchmark.plan import DEFAULT, Setting, Task, candidates, choose
+from cals_mm.benchmark.plan import DEFAULT, Column, Setting, Task, candidates, choose
+from cals_mm.config import SCALED
 from cals_mm.methods import METHODS
 
 from .processes import Processes, RunFailed
 from .progress import Progress
 from .run import Budget, Run
+from .shift import ShiftTest
 
 __all__ = ["Campaign", "Choice"]
 
@@ -41,6 +43,7 @@ class Campaign:
         tries: Number of settings to try of each method that has a knob.
         checkpoint: Checkpoint to test and to choose settings by, ``'best'`` on the held-out data or
             ``'last'``.
+        shift: Corruptions to test on too, as ``KIND:SEVERITY``.
         processes: Runs the commands. None starts nothing and collects finished runs only.
         say: Receives each line of progress.
     """
@@ -51,6 +54,7 @@ class Campaign:
     seeds: Sequence[int]
     tries: int = 1
     checkpoint: str = "best"
+    shift: Sequence[str] = ()
     processes: Processes | None = None
     say: Callable[[str], None] = print
     failures: dict[str, str] = field(default_factory=dict)
@@ -92,6 +96,15 @@ class Campaign:
     def a_run(self, method: str, setting: Setting, seed: int) -> Run:
         """Create one of the runs."""
         return Run(self.budget, self.task, method, setting, seed)
+
+    def shift_test(self, run: Run) -> ShiftTest:
+        """The test of a run on the corruptions."""
+        return ShiftTest(run, self.checkpoint, self.shift)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns of the tables."""
+        return (*self.task.columns, *(self.task.shifted if self.shift else ()))
 
     def _each(self, function: Callable[[Run], None], runs: Sequence[Run]) -> None:
         def guarded(run: Run) -> None:
@@ -160,3 +173,20 @@ class Campaign:
                 f"ECE % {metrics['calibration/ECE']:.2f}"
             )
         self.tested.setdefault(run.method, {})[run.seed] = metrics
+        if self.shift:
+            self.tested[run.method][run.seed] = {**metrics, **self._test_shift(run, metrics)}
+
+    def _test_shift(self, run: Run, clean: Mapping[str, float]) -> dict[str, float]:
+        test = self.shift_test(run)
+        figures = test.figures()
+        if figures is None:
+            if self.processes is None:
+                raise ValueError("not tested under shift yet")
+            temperature = clean[f"{SCALED}/temperature"]
+            log, lock = test.folder / "test.log", run.folder / ".lock"
+            self.processes.call(lambda: test.command(temperature), log, lock)
+            test.mark()
+            figures = test.figures()
+            assert figures is not None
+            self.say(f"tested under shift: {run}")
+        return figures

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from cals_mm.methods import METHODS
 from .fingerprint import TESTING, TRAINING, fingerprint
 from .records import checkpoint_file, held_out_records, resume_from
 
-__all__ = ["IMAGES", "PREDICTIONS", "SCALED_IMAGES", "Budget", "Run", "shown"]
+__all__ = ["Budget", "Run", "read_json", "shown"]
 
 MARKER = "trained.json"
 # Files that a test keeps in its folder: sums over all samples, also after temperature, and single
@@ -115,7 +116,7 @@ class Run:
             ValueError: If the folder holds a run of another config.
         """
         wanted = fingerprint(self.config(), TRAINING)
-        marker = _read(self.folder / MARKER)
+        marker = read_json(self.folder / MARKER)
         found = marker["config"] if marker else self._fingerprint_of_dump()
         if found not in (None, wanted):
             raise ValueError(
@@ -135,13 +136,13 @@ class Run:
         """The command of a fresh training."""
         options = [f"{key}={value}" for key, value in self.setting.options]
         return [
-            *self._script("train.py", self.config_file),
+            *self.script("train.py", self.config_file),
             *("--method", self.method),
             *(["--fused"] if self.fused else []),
             *(["--method-options", *options] if options else []),
             *("--seed", str(self.seed), "--work-dir", str(self.folder)),
             *(["--amp"] if self.budget.amp else []),
-            *self._shared(self.changes()),
+            *self.data_arguments(self.changes()),
         ]
 
     def start_command(self) -> list[str]:
@@ -197,14 +198,20 @@ class Run:
             for index, metric in enumerate(self.config().test_evaluator):
                 if metric["type"] == "CalibrationMetric":
                     changes[f"test_evaluator.{index}.out_file"] = str(folder / SUMS)
-            kept = PREDICTIONS if self.task.single_labels else IMAGES
-            more = [f"--{Path(kept).stem}", str(folder / kept)]
+            kept = self.kept(which)[0]
+            more = [f"--{kept.stem}", str(kept)]
         return [
-            *self._script("test.py", self.dumped_config, self.checkpoint(which)[1]),
+            *self.script("test.py", self.dumped_config, self.checkpoint(which)[1]),
             *("--temperature", "held-out"),
             *("--work-dir", str(folder), "--out", str(folder / "metrics.json"), *more),
-            *self._shared(changes),
+            *self.data_arguments(changes),
         ]
+
+    def kept(self, which: str) -> tuple[Path, Path]:
+        """Files of a test that hold single samples or images, before and after scaling."""
+        names = (PREDICTIONS, PREDICTIONS) if self.task.single_labels else (IMAGES, SCALED_IMAGES)
+        folder = self.test_folder(which)
+        return folder / names[0], folder / names[1]
 
     def tested(self, which: str) -> dict[str, float] | None:
         """Figures of the test of a checkpoint; None if it has to be tested (again).
@@ -212,7 +219,7 @@ class Run:
         Calibration values that are younger than the test follow from the sums that it kept.
         """
         folder = self.test_folder(which)
-        marker = _read(folder / "tested.json")
+        marker = read_json(folder / "tested.json")
         if marker is None or marker["test"] != self._test_mark(which):
             return None
         metrics: dict[str, float] = marker["metrics"]
@@ -224,7 +231,7 @@ class Run:
     def mark_tested(self, which: str) -> None:
         """Record what was tested, and its figures."""
         folder = self.test_folder(which)
-        metrics = _read(folder / "metrics.json")
+        metrics = read_json(folder / "metrics.json")
         marker = {"test": self._test_mark(which), "metrics": metrics}
         files.write_json(folder / "tested.json", marker)
 
@@ -236,10 +243,12 @@ class Run:
             **({} if self.task.single_labels else {"kept": IMAGES}),
         }
 
-    def _script(self, name: str, *args: Path) -> list[str]:
+    def script(self, name: str, *args: Path) -> list[str]:
+        """Beginning of a command."""
         return [sys.executable, str(self.budget.root / "tools" / name), *map(str, args)]
 
-    def _shared(self, changes: dict[str, Any]) -> list[str]:
+    def data_arguments(self, changes: Mapping[str, Any] = MappingProxyType({})) -> list[str]:
+        """End of a command: the folder of the data, and changes of the config."""
         data = ["--data-root", self.budget.data_root] if self.budget.data_root else []
         said = [f"{key}={value}" for key, value in changes.items()]
         return [*data, *(["--cfg-options", *said] if said else [])]
@@ -251,7 +260,8 @@ def shown(command: Sequence[str], root: Path) -> str:
     return shlex.join(["cals", Path(command[1]).stem, *words])
 
 
-def _read(file: Path) -> Any:
+def read_json(file: Path) -> Any:
+    """Content of a JSON file; None if there is none."""
     return json.loads(file.read_text("utf-8")) if file.is_file() else None
 
 

@@ -2,13 +2,24 @@
 
 from .methods import check_methods
 from .settings import CRITERION, DEFAULT, Setting, candidates, choose
-from .tasks import AFTER_TEMPERATURE, CALIBRATION, TASKS, USEFULNESS, Column, Task
+from .tasks import (
+    AFTER_TEMPERATURE,
+    CALIBRATION,
+    DEFAULT_SHIFT,
+    SHIFT,
+    TASKS,
+    USEFULNESS,
+    Column,
+    Task,
+)
 
 __all__ = [
     "AFTER_TEMPERATURE",
     "CALIBRATION",
     "CRITERION",
     "DEFAULT",
+    "DEFAULT_SHIFT",
+    "SHIFT",
     "TASKS",
     "USEFULNESS",
     "Column",

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cals_mm.config import SCALED
 from cals_mm.functional import CALIBRATION_VALUES
 
-__all__ = ["AFTER_TEMPERATURE", "CALIBRATION", "TASKS", "USEFULNESS", "Column", "Task"]
+__all__ = [
+    "AFTER_TEMPERATURE",
+    "CALIBRATION",
+    "DEFAULT_SHIFT",
+    "SHIFT",
+    "TASKS",
+    "USEFULNESS",
+    "Column",
+    "Task",
+]
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,15 @@ class Task:
         """All columns of the table, from the left."""
         return (self.main, *self.more, *CALIBRATION, *AFTER_TEMPERATURE)
 
+    @property
+    def shifted(self) -> tuple[Column, ...]:
+        """Columns of figures under shift, means over the corruptions."""
+        kept = [column for column in CALIBRATION if column.key in _SHIFTED]
+        return tuple(
+            replace(column, key=f"{SHIFT}/{column.key}")
+            for column in (self.main, *kept, *AFTER_TEMPERATURE)
+        )
+
 
 CALIBRATION = tuple(
     Column(f"calibration/{value.name}", value.heading, value.better, value.digits)
@@ -75,6 +93,11 @@ AFTER_TEMPERATURE = tuple(
     for unit in [" %" if value.unit == "percent" else ""]
 )
 """Columns of the logits divided by a temperature that was fitted on the held-out data."""
+SHIFT = "shift"
+"""Prefix of figures on corrupted test images."""
+DEFAULT_SHIFT = ("noise:3", "blur:3", "brightness:3", "contrast:3", "jpeg:3")
+"""Corruptions that are tested if none are named."""
+_SHIFTED = tuple(f"calibration/{name}" for name in ("ECE", "gap", "NLL", "Brier", "AURC"))
 _MIOU = Column("mIoU", "mIoU %", "higher")
 _ACCURACY = Column("accuracy/top1", "accuracy %", "higher")
 _TEXT_ACCURACY = Column("calibration/accuracy", "accuracy %", "higher")

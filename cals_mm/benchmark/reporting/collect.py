@@ -34,6 +34,7 @@ def collect(campaign: Campaign) -> Results:
         tries=campaign.tries,
         epochs=campaign.budget.epochs,
         amp=campaign.budget.amp,
+        shift=tuple(campaign.shift),
         rows=rows,
         choices=dict(campaign.choices),
         failures=dict(campaign.failures),

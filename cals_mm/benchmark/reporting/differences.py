@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from cals_mm import files
-from cals_mm.benchmark.execution import IMAGES, PREDICTIONS, SCALED_IMAGES, Campaign
-from cals_mm.benchmark.plan import Column
+from cals_mm.benchmark.execution import Campaign
+from cals_mm.benchmark.plan import SHIFT, Column
 from cals_mm.config import SCALED
 from cals_mm.methods import REFERENCE
 
@@ -49,7 +49,7 @@ def comparisons(
     """
     found: dict[str, dict[str, Interval]] = {}
     reference = next((other for other in rows if other.method == REFERENCE), None)
-    for column in campaign.task.columns:
+    for column in campaign.columns:
         if column.better is None:
             continue
         scaled = column.key.replace("calibration/", f"{SCALED}/", 1)
@@ -96,39 +96,51 @@ def _aimed(column: Column, figures: Any) -> np.ndarray:
 
 
 def _draws(campaign: Campaign, row: Row, seeds: Sequence[int], key: str) -> Tensor | None:
-    """One figure of a method on resampled test splits, (draws, seeds); None if it is not known."""
+    """One figure of a method on resampled test splits, (draws, seeds); None if it is not known.
+
+    Figures under shift are means over the corruptions, of the same samples of each.
+    """
+    under_shift, key = key.startswith(f"{SHIFT}/"), key.removeprefix(f"{SHIFT}/")
     if key not in POSITION:
         return None
     setting = campaign.choices[row.method].setting
-    name = PREDICTIONS if campaign.task.single_labels else IMAGES
-    runs = [campaign.a_run(row.method, setting, seed) for seed in seeds]
-    files = [run.test_folder(campaign.checkpoint) / name for run in runs]
-    if not all(file.is_file() for file in files):
-        return None
-    divisors = [row.figures[seed].get(f"{SCALED}/temperature", 1.0) for seed in seeds]
-    times = [file.stat().st_mtime_ns for file in files]
-    drawn = [_cached(*parts) for parts in zip(files, times, divisors, strict=True)]
-    if POSITION[key] >= drawn[0].shape[1]:
-        return None
-    return torch.stack([figures[:, POSITION[key]] for figures in drawn], 1)
+    drawn = []
+    for seed in seeds:
+        run = campaign.a_run(row.method, setting, seed)
+        kept = campaign.shift_test(run).kept() if under_shift else [run.kept(campaign.checkpoint)]
+        if not all(file.is_file() for pair in kept for file in pair):
+            return None
+        divisor = row.figures[seed].get(f"{SCALED}/temperature", 1.0)
+        parts = [_cached(*pair, pair[0].stat().st_mtime_ns, divisor) for pair in kept]
+        if POSITION[key] >= parts[0].shape[1]:
+            return None
+        drawn.append(torch.stack([part[:, POSITION[key]] for part in parts]).mean(0))
+    return torch.stack(drawn, 1)
 
 
 @cache
-def _cached(file: Path, changed: int, temperature: float) -> Tensor:
-    """Resampled figures of one run, computed once and cached in a file."""
-    cache = file.with_name("resampled.pt")
+def _cached(file: Path, scaled: Path, changed: int, temperature: float) -> Tensor:
+    """Resampled figures of one test, computed once and cached in a file.
+
+    Args:
+        file: Logits of single samples, or sums of single images.
+        scaled: Sums of single images after scaling; for logits the same file.
+        changed: When the file was written.
+        temperature: What scales the logits.
+    """
+    cache = file.with_stem(f"resampled-{file.stem}")
     if cache.is_file() and cache.stat().st_mtime_ns >= changed:
         kept: Mapping[str, Any] = torch.load(cache)
         if kept["names"] == list(POSITION) and len(kept["figures"]) == DRAWS:
             known: Tensor = kept["figures"]
             return known
     content: Mapping[str, Tensor] = torch.load(file)
-    if file.name == IMAGES:
-        figures = resampled_image_values(content, torch.load(file.with_name(SCALED_IMAGES)), DRAWS)
-    else:
+    if scaled == file:
         logits, target = content["logits"], content["target"]
         parts = [resampled_values(part, target, DRAWS) for part in (logits, logits / temperature)]
         figures = torch.cat(parts, 1)
+    else:
+        figures = resampled_image_values(content, torch.load(scaled), DRAWS)
     with files.writing(cache) as stream:
         torch.save({"names": list(POSITION), "figures": figures}, stream)
     return figures

@@ -62,7 +62,7 @@ def _table(words: Sequence[str], folder: Path) -> str:
         raise ValueError(f"unknown in the marker of a table: {', '.join(sorted(unknown))}")
     columns = results.columns
     if "columns" in options:
-        known = {column.key: column for column in columns}
+        known = {column.key: column for column in (*columns, *results.shifted)}
         keys = options["columns"].split(",")
         if missing := [key for key in keys if key not in known]:
             raise ValueError(f"{file.name} has no column {missing[0]}; it has {', '.join(known)}")

@@ -22,6 +22,7 @@ __all__ = [
     "mark",
     "reading",
     "reading_of",
+    "shift_subject",
     "signed",
     "subject",
     "tried_settings",
@@ -49,6 +50,15 @@ def subject(results: Results) -> str:
     numbers = ", ".join(map(str, seeds))
     spread = f"mean ± standard deviation over seeds {numbers}"
     return f"Test split, the checkpoint {which}; {spread if len(seeds) > 1 else f'seed {numbers}'}."
+
+
+def shift_subject(results: Results) -> str:
+    """Describe what the figures under shift refer to."""
+    return (
+        f"Means over the corruptions {', '.join(results.shift)} of the test images, of ImageNet-C "
+        "(of CIFAR-10-C for images of less than 64 pixels). The temperature is the one fitted on "
+        "clean held-out data."
+    )
 
 
 def cell(row: Row, column: Column) -> str:

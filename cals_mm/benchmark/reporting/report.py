@@ -31,6 +31,7 @@ from .reading import (
     mark,
     reading,
     reading_of,
+    shift_subject,
     subject,
     tried_settings,
 )
@@ -72,6 +73,7 @@ def report(campaign: Campaign, results: Results) -> str:
             )
             if sums
             else "",
+            _under_shift(ordered),
             _usefulness(ordered, sums),
             page.section(
                 "Which classes are badly calibrated?",
@@ -162,6 +164,18 @@ def _figures(results: Results, columns: Sequence[Column]) -> str:
     return page.table([*heads, *(column.heading for column in columns)], rows)
 
 
+def _under_shift(results: Results) -> str:
+    columns = results.shifted
+    if not results.rows or not columns:
+        return ""
+    return page.section(
+        "Does it hold where the images are worse?",
+        page.text(shift_subject(results)),
+        _figures(results, columns),
+        *(_differences_to(results, to, columns) for to in (REFERENCE, SCALED_REFERENCE)),
+    )
+
+
 def _usefulness(results: Results, sums: Mapping[str, CalibrationStatistics]) -> str:
     columns = [column for column in results.columns if column in USEFULNESS]
     if not results.rows or not columns:
@@ -189,15 +203,18 @@ def _differences(results: Results) -> str:
         if any(row.differences for row in results.rows)
         else "",
         page.pictures(interval_picture(results), large=True),
-        *(_differences_to(results, to) for to in (REFERENCE, SCALED_REFERENCE, BEST_OTHER)),
+        *(
+            _differences_to(results, to, results.columns)
+            for to in (REFERENCE, SCALED_REFERENCE, BEST_OTHER)
+        ),
     )
 
 
-def _differences_to(results: Results, to: str) -> str:
+def _differences_to(results: Results, to: str, columns: Sequence[Column]) -> str:
     compared = [row for row in results.rows if to in row.comparisons]
     if not compared:
         return ""
-    columns = [column for column in results.columns if column.better]
+    columns = [column for column in columns if column.better]
     heads = [f"to {to}", *(column.heading for column in columns)]
     rows = [
         [Cell(row.method), *(Cell(difference(row, column, to)) for column in columns)]

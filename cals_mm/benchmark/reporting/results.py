@@ -90,6 +90,7 @@ class Results:
         tries: Number of settings tried of each method that has a knob.
         epochs: Length of the trainings, if it differs from the config's.
         amp: Whether the trainings used mixed precision.
+        shift: Corruptions that were tested on too.
         rows: One row for each method with a tested run.
         choices: How the setting of each method was chosen.
         failures: Missing runs, with reasons.
@@ -102,6 +103,7 @@ class Results:
     tries: int
     epochs: int | None
     amp: bool
+    shift: Sequence[str]
     rows: Sequence[Row]
     choices: Mapping[str, Choice]
     failures: Mapping[str, str]
@@ -111,6 +113,11 @@ class Results:
     def columns(self) -> tuple[Column, ...]:
         """The columns of the table."""
         return self.task.columns
+
+    @property
+    def shifted(self) -> tuple[Column, ...]:
+        """The columns under shift."""
+        return self.task.shifted if self.shift else ()
 
     @property
     def name(self) -> str:
@@ -130,5 +137,7 @@ class Results:
             words.append(f"--epochs {self.epochs}")
         if self.amp:
             words.append("--amp")
+        if self.shift:
+            words.append(f"--shift {' '.join(self.shift)}")
         words.append(f"--methods {' '.join(row.method for row in self.rows)}")
         return textwrap.fill(" ".join(words), 98, subsequent_indent="  ").replace("\n", " \\\n")

@@ -16,6 +16,7 @@ from .reading import (
     mark,
     reading,
     reading_of,
+    shift_subject,
     subject,
     tried_settings,
 )
@@ -49,10 +50,11 @@ def markdown(results: Results) -> str:
     if not results.rows:
         lines.append("\nNo run has been tested yet.")
     lines += ["", *(f"- {line}" for line in reading(results))]
-    for to in (REFERENCE, SCALED_REFERENCE, BEST_OTHER):
-        if any(to in row.comparisons for row in results.rows):
-            lines += ["", f"## Difference to {to}, with 95 % interval", ""]
-            lines += [reading_of(to), "", differences_table(results, to, columns)]
+    lines += _differences(results, columns, "")
+    if results.shifted:
+        lines += ["", "## Under shift", "", shift_subject(results), ""]
+        lines += [method_table(results, results.shifted)]
+        lines += _differences(results, results.shifted, " under shift")
     lines += ["", "## How the settings were chosen", "", choice_table(results)]
     lines += ["", "## Commands", "", "Those of the first seed; the others differ in `--seed`.", ""]
     lines += ["```", *(command for row in results.rows for command in row.commands), "```"]
@@ -61,6 +63,15 @@ def markdown(results: Results) -> str:
         lines += [f"- {name}: {reason}" for name, reason in results.failures.items()]
     named = ", ".join(f"{name} {version}" for name, version in results.versions.items())
     return "\n".join([*lines, "", f"Versions: {named}.", ""])
+
+
+def _differences(results: Results, columns: Sequence[Column], where: str) -> list[str]:
+    lines = []
+    for to in (REFERENCE, SCALED_REFERENCE, BEST_OTHER):
+        if any(to in row.comparisons for row in results.rows):
+            lines += ["", f"## Difference to {to}{where}, with 95 % interval", ""]
+            lines += [reading_of(to), "", differences_table(results, to, columns)]
+    return lines
 
 
 def figures_table(results: Results) -> str:
@@ -126,7 +137,7 @@ def choice_table(results: Results) -> str:
 
 def results_csv(results: Results) -> str:
     """One line per method; metrics are named as by ``tools/test.py``."""
-    keys = [column.key for column in results.columns]
+    keys = [column.key for column in (*results.columns, *results.shifted)]
     parts = ("mean", "std", "difference_low", "difference_high")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""tools/test.py --temperature: fitted to held-out data alone, and measured beside the logits."""
+"""tools/test.py: temperatures fitted to held-out data alone, and tests on corrupted images."""
 
 import json
 from pathlib import Path
@@ -90,3 +90,32 @@ def test_bad_temperatures_and_test_data_are_refused(model, tmp_path):
                 "val_dataloader.dataset.data_prefix.img_path=images/test",
                 "val_dataloader.dataset.data_prefix.seg_map_path=labels/test",
             )
+
+
+def test_corrupted_images_are_those_of_the_test_split(model, tmp_path):
+    clean = figures(model, tmp_path, "--temperature", "held-out")
+    kept = "--image-sums" if "segmentation" in model[0] else "--predictions"
+    found = figures(
+        model,
+        tmp_path,
+        *("--corrupt", "noise:5", "blur:1", "--temperature", "held-out"),
+        *(kept, str(tmp_path / "kept.pt")),
+    )
+    assert found["scaled/temperature"] == clean["scaled/temperature"], "fitted on clean images"
+    for name in ("noise:5", "blur:1"):
+        assert {key.removeprefix(f"{name}/") for key in found if key.startswith(name)} >= {
+            key for key in clean if key != "scaled/temperature"
+        }
+        assert found[f"{name}/calibration/NLL"] != clean["calibration/NLL"]
+        assert (tmp_path / f"kept-{name.replace(':', '-')}.pt").is_file()
+    again = figures(model, tmp_path, "--corrupt", "noise:5", "--temperature", "3")
+    assert again["noise:5/calibration/NLL"] == found["noise:5/calibration/NLL"]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("blur", "KIND:SEVERITY"), ("rain:1", "there are noise, blur"), ("jpeg:6", "1 to 5")],
+)
+def test_unknown_corruptions_are_refused(model, tmp_path, word, message):
+    with pytest.raises(ValueError, match=message):
+        figures(model, tmp_path, "--corrupt", word)
