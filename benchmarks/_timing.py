@@ -65,6 +65,12 @@ def extra_mib(work: Callable[[], object]) -> float:
     return _status_mib("VmHWM") - before
 
 
+def available_mib() -> float:
+    """Memory that a new process could have, MiB; Linux only."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / 1024
+
+
 def _status_mib(key: str) -> float:
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024

@@ -1,5 +1,5 @@
 # From scratch until cross entropy is over-confident: minutes on two CPU cores.
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=80, val_interval=2)
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=60, val_interval=2)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(
@@ -14,7 +14,7 @@ param_scheduler = [
         eta_min=1e-5,
         power=0.9,
         begin=0,
-        end=80,
+        end=60,
         by_epoch=True,
         convert_to_iter_based=True,
     )
