@@ -26,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install test test-openmmlab sanitize demo demo-classification demo-text lint format types \
-  bench tables wheel clean
+  docs bench tables wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ $(BIN)/pip:
 # pip is order-only: upgrading it does not ask for a new install.
 $(INSTALLED): setup.py constraints.txt $(wildcard csrc/*) | $(BIN)/pip
 	@rm -f $@
-	$(BIN)/python -m pip install -c constraints.txt -e '.[onedl,text,test,dev]'
+	$(BIN)/python -m pip install -c constraints.txt -e '.[onedl,text,test,docs,dev]'
 	@touch $@
 
 $(BENCH_INSTALLED): $(INSTALLED)
@@ -114,6 +114,9 @@ format: $(INSTALLED) ## apply style and format
 
 types: $(INSTALLED) ## check the type annotations
 	$(BIN)/mypy
+
+docs: $(INSTALLED) ## build the site of the documentation in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(BENCH_INSTALLED) ## run every benchmark
 	@set -e; for script in benchmarks/*.py; do \

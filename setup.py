@@ -55,6 +55,13 @@ EXTRAS_REQUIRE = {
         "onnxscript",
         "onnxruntime",
     ],
+    "docs": [
+        "mkdocs>=1.6,<2",
+        "mkdocs-material>=9.5",
+        "mkdocstrings[python]>=0.26",
+        "nbclient",
+        "ipykernel",
+    ],
     "bench": ["torchmetrics", "netcal"],
     "dev": ["ruff", "mypy", "pre-commit"],
 }

@@ -249,7 +249,7 @@ def test_core_requirements_name_no_openmmlab_package():
     }
     assert not [name for name in values["INSTALL_REQUIRES"] if "mm" in name]
     assert set(values["EXTRAS_REQUIRE"]) == {
-        *("onedl", "openmmlab", "text", "export", "test", "bench", "dev")
+        *("onedl", "openmmlab", "text", "export", "test", "docs", "bench", "dev")
     }
 
 
