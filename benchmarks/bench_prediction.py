@@ -61,7 +61,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", default="data/camvid/images/val", help="folder of images")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of 40 images each")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of 200 images each")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     model = untrained()
@@ -69,12 +69,12 @@ def main() -> None:
         write(model, repeated(args.images, 5))
         print(extra_mib(lambda: write(model, repeated(args.images, args.memory_of))))
         return
-    inputs = repeated(args.images, 40)
+    inputs = repeated(args.images, 200)
     packed = [image for image in map(model.read, inputs) if isinstance(image, Loaded)]
     seconds = alternate(
         {"forward": lambda: forward(model, packed), "predict": lambda: write(model, inputs)},
         args.rounds,
-        warm_up=1,
+        warm_up=0,
     )
     each = {name: [value / len(inputs) for value in values] for name, values in seconds.items()}
     speed = median_ratio(each["forward"], each["predict"])

@@ -45,14 +45,12 @@ class Maps(NamedTuple):
 class MapFiles:
     """Write a class map, a confidence map and an overlay for each image.
 
-    ========================= =====================================================================
-    ``classes/NAME.png``      the predicted classes, as numbers with a palette; ``REJECTED`` below
-                              the threshold
-    ``confidence/NAME.png``   confidence in 256 grey levels
-    ``confidence/NAME.npz``   confidence (H, W) float32, on request
-    ``overlay/NAME.jpg``      the picture of :func:`cals_mm.visualization.overlay`
-    ``classes.png``           the colours of the classes, unless it exists
-    ========================= =====================================================================
+    - ``classes/NAME.png``: the predicted classes, as numbers with a palette; ``REJECTED`` below the
+      threshold;
+    - ``confidence/NAME.png``: confidence in 256 grey levels;
+    - ``confidence/NAME.npz``: ``confidence`` (H, W) float32, on request;
+    - ``overlay/NAME.jpg``: the picture of :func:`cals_mm.visualization.overlay`;
+    - ``classes.png``: the colours of the classes, unless it exists.
 
     Args:
         folder: Folder of the results.

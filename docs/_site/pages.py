@@ -51,8 +51,6 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-
-
 def on_config(config: Any) -> Any:
     """Put the pages of a folder in the place of its name in the navigation."""
     decisions = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))

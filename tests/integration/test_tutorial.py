@@ -25,6 +25,7 @@ def test_it_is_committed_without_outputs():
 @pytest.mark.slow
 def test_it_trains_measures_calibrates_and_predicts(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for busy cores take minutes
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=600, resources=resources).execute()

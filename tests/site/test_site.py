@@ -57,7 +57,9 @@ def test_every_page_is_there_and_none_asks_another_host(folder):
         file.stem for file in folder.glob("*.html")
     }
     for file in folder.rglob("*.html"):
-        loaded = re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="(\w+:[^"]*)"', file.read_text())
+        loaded = re.findall(
+            r'<(?:script|img|link)[^>]*(?:src|href)="(\w+:[^"]*)"', file.read_text()
+        )
         assert [url for url in loaded if not url.startswith("data:")] == [], file.name
 
 
