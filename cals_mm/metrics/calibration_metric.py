@@ -161,10 +161,10 @@ class CalibrationMetric(BaseMetric):
         if not self.probabilities:
             self._check_logits.add(logits)
         meter = self._meter_for(ignore_index)
-        if self.temperature == 1:
-            meter.update(logits, target, self.shared)
-        else:  # of other logits than the multipliers'
+        if self.temperature != 1:  # of other logits than the multipliers'
             meter.update(logits / self.temperature, target)
+        else:  # samples of a batch are stacked anew by each reader
+            meter.update(logits, target, self.shared if logits.ndim > 2 else None)
         if meter.nonfinite:
             self._num_named += 1
             if self._num_named <= _NAMED:
