@@ -170,6 +170,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoint: dict[str, Any] = CheckpointLoader.load_checkpoint(
         args.checkpoint, map_location="cpu", logger="silent"
     )
+    if threads := runs.choose_threads(cfg):
+        print(threads, flush=True)
     task = text_task(args, checkpoint) if of_text else image_task(args, cfg, checkpoint)
     predict, results, model = task
     refuse_to_replace(results, inputs)
