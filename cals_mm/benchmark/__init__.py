@@ -5,7 +5,17 @@ results.
 """
 
 from .execution import Budget, Campaign, Choice, Processes, Run, RunFailed
-from .plan import CRITERION, TASKS, Setting, Task, candidates, check_methods, choose
+from .plan import (
+    CRITERION,
+    TASKS,
+    Setting,
+    Task,
+    candidates,
+    check_methods,
+    choose,
+    task_of,
+    with_columns_of,
+)
 from .reporting import STORED, Results, collect, report, store_results, write_results
 
 __all__ = [
@@ -27,5 +37,7 @@ __all__ = [
     "collect",
     "report",
     "store_results",
+    "task_of",
+    "with_columns_of",
     "write_results",
 ]

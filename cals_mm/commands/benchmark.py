@@ -2,6 +2,7 @@
 
     python tools/benchmark.py --task digits-lt
     python tools/benchmark.py --task camvid-80 --methods ce cals mbls --data-root DIR --tries 3
+    python tools/benchmark.py --config MY_CONFIG.py --methods ce mbls cals --data-root DIR
 
 Every run is a process of tools/train.py or tools/test.py in WORK_DIR/TASK/METHOD/SETTING/seedS.
 Finished runs are skipped and interrupted ones resumed, so the same command can be repeated at any
@@ -30,10 +31,13 @@ from cals_mm.benchmark import (
     collect,
     report,
     store_results,
+    task_of,
+    with_columns_of,
     write_results,
 )
 from cals_mm.benchmark.plan import DEFAULT_SHIFT
-from cals_mm.packaged import PACKAGED
+from cals_mm.config import counts_iterations
+from cals_mm.packaged import PACKAGED, config_file
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -41,7 +45,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", required=True, choices=TASKS, help="what is compared on")
+    subject = parser.add_mutually_exclusive_group(required=True)
+    subject.add_argument("--task", choices=TASKS, help="what is compared on")
+    subject.add_argument(
+        "--config",
+        metavar="MY_CONFIG.py",
+        help="compare on any config of mmseg, mmpretrain or text instead",
+    )
     parser.add_argument(
         "--methods", nargs="+", metavar="METHOD", help="default: all that are for the task"
     )
@@ -95,6 +105,24 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+def own_task(args: argparse.Namespace) -> Task:
+    """The task of a user's config.
+
+    Raises:
+        ValueError: If methods cannot be compared on it.
+    """
+    file = config_file(args.config)
+    cfg = Config.fromfile(file, import_custom_modules=False)
+    if args.epochs and counts_iterations(cfg.get("train_cfg") or {}):
+        raise ValueError(f"{file.name} counts iterations, so --epochs does not change its length")
+    return task_of(cfg, file)
+
+
+def first_figures(campaign: Campaign) -> dict[str, float]:
+    """Figures of the first run that was tested; none if there is none."""
+    return next((found for seeds in campaign.tested.values() for found in seeds.values()), {})
+
+
 def check_shift(task: Task, words: Sequence[str]) -> list[str]:
     """Reject corruptions that do not exist, or a task without images."""
     cfg = Config.fromfile(PACKAGED / task.config, import_custom_modules=False)
@@ -107,16 +135,17 @@ def check_shift(task: Task, words: Sequence[str]) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
-    task = TASKS[args.task]
+    task = TASKS[args.task] if args.task else own_task(args)
     methods = check_methods(PACKAGED, task, args.methods)
     if task.needs_data and not args.data_root and not args.table_only:
         raise ValueError(f"the task {task.name} needs --data-root DIR, the folder of its data")
     if args.data_root and not Path(args.data_root).is_dir():
         raise FileNotFoundError(f"--data-root {args.data_root!r} is not a folder")
-    if task.needs_data and not args.table_only:
+    if (task.needs_data or task.own) and not args.table_only:
         # Once here, instead of in every run's log.
         cfg = runs.load_config(str(PACKAGED / task.config))
-        runs.set_data_root(cfg, args.data_root)
+        if args.data_root:
+            runs.set_data_root(cfg, args.data_root)
         runs.check_data(cfg)
     work_dir = Path(args.work_dir).expanduser()
     runs.check_writable(str(work_dir / task.name))
@@ -135,6 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if campaign.processes:
         print(campaign.processes, flush=True)
     run_to_the_end(campaign)
+    if task.own:
+        campaign.task = with_columns_of(task, first_figures(campaign))
     print("making intervals and pictures: a second or two for each run", flush=True)
     results = collect(campaign)
     files = write_results(results, report(campaign, results), work_dir / task.name)

@@ -3,13 +3,14 @@
 from .difference import config_difference
 from .for_training import for_training
 from .fused_resize import with_fused_resize
-from .hold_out import hold_out_training_data, shares_test_files
+from .hold_out import counts_iterations, hold_out_training_data, shares_test_files
 from .loss_site import LossSite, find_site, type_name
 from .metric import (
     SCALED,
     append_metric,
     calibration_metric,
     measure_calibration,
+    metrics_of,
     with_metric,
     with_output_names,
     with_scaled_metrics,
@@ -25,10 +26,12 @@ __all__ = [
     "append_metric",
     "calibration_metric",
     "config_difference",
+    "counts_iterations",
     "find_site",
     "for_training",
     "hold_out_training_data",
     "measure_calibration",
+    "metrics_of",
     "nested",
     "shares_test_files",
     "suitable_methods",

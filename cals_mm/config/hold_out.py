@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 
 from .loss_site import type_name
 
-__all__ = ["hold_out_training_data", "shares_test_files"]
+__all__ = ["counts_iterations", "hold_out_training_data", "shares_test_files"]
 
 # Wrappers that return the files of a data set more than once, or several at a time.
 REPEATING = ("RepeatDataset", "ClassBalancedDataset", "MultiImageMixDataset")
@@ -71,7 +71,7 @@ def hold_out_training_data(
     # The loader may be the same object as that of the test set.
     cfg.val_dataloader = ConfigDict({**cfg.val_dataloader, "dataset": held_out})
     cfg.train_dataloader = ConfigDict({**cfg.train_dataloader, "dataset": _fit(train, options)})
-    if _by_iteration(cfg.get("train_cfg") or {}):
+    if counts_iterations(cfg.get("train_cfg") or {}):
         cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), {"type": "EpochValidationHook"}]
 
 
@@ -118,5 +118,6 @@ def _source(leaf: Any) -> str:
     return repr(sorted({**given, "type": type_name(leaf)}.items()))
 
 
-def _by_iteration(train_cfg: Any) -> bool:
+def counts_iterations(train_cfg: Any) -> bool:
+    """Whether a training's loop counts iterations rather than epochs."""
     return type_name(train_cfg) == "IterBasedTrainLoop" or train_cfg.get("by_epoch") is False

@@ -15,6 +15,7 @@ __all__ = [
     "append_metric",
     "calibration_metric",
     "measure_calibration",
+    "metrics_of",
     "with_metric",
     "with_output_names",
     "with_scaled_metrics",
@@ -33,8 +34,7 @@ def append_metric(evaluator: Any, metric: Mapping[str, Any]) -> Any:
 
 def with_metric(evaluator: Any, options: Mapping[str, Any]) -> Any:
     """Add a ``CalibrationMetric`` to the config of an evaluator, unless it has one."""
-    inside = evaluator.get("metrics") if isinstance(evaluator, dict) else None
-    metrics = _metrics(evaluator if inside is None else inside)
+    metrics = metrics_of(evaluator)
     names = [type_name(metric) for metric in metrics]
     # `format_only` writes files for a test server, so that split has no labels.
     if "CalibrationMetric" in names or any(metric.get("format_only") for metric in metrics):
@@ -98,10 +98,14 @@ def measure_calibration(cfg: Config, options: Mapping[str, Any]) -> None:
         cfg.custom_hooks = [*hooks, {"type": "KeepLogitsHook"}]
 
 
-def _of_type(evaluator: Any, *names: str) -> list[Any]:
+def metrics_of(evaluator: Any) -> list[Any]:
+    """The metrics in the config of an evaluator, in any form that MMEngine accepts."""
     inside = evaluator.get("metrics") if isinstance(evaluator, dict) else None
-    metrics = _metrics(evaluator if inside is None else inside)
-    return [metric for metric in metrics if type_name(metric) in names]
+    return _metrics(evaluator if inside is None else inside)
+
+
+def _of_type(evaluator: Any, *names: str) -> list[Any]:
+    return [metric for metric in metrics_of(evaluator) if type_name(metric) in names]
 
 
 def _metrics(evaluator: Any) -> list[Any]:

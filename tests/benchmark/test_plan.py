@@ -40,6 +40,7 @@ def test_the_config_is_tried_first_and_once():
     assert names("focal", 3, gamma=2.0) == ["default", "gamma=3", "gamma=1"]
     assert names("cals", 1) == ["default"]
     assert names("cals", 2, margin=None) == ["default", "margin=7.5"], "the loss's default"
+    assert names("cals", 3, margin="auto") == ["default", "margin=10", "margin=7.5"]
     assert tried("cals", 2)[1].options == (("margin", 6.0),)
 
 

@@ -99,3 +99,19 @@ def test_a_run_that_was_stopped_while_saving_repeats_that_epoch(tmp_path):
 def test_nothing_to_go_on_from(tmp_path):
     save(tmp_path, "epoch_1.pth")
     assert resume_from(tmp_path, config()) is None
+
+
+def test_iterations_are_counted_as_the_validations_in_the_log_say(tmp_path):
+    cfg = config(interval=100)
+    cfg.train_cfg.update(type="IterBasedTrainLoop", max_iters=20)
+    save(tmp_path, "iter_4.pth", "iter_6.pth")
+    assert resume_from(tmp_path, cfg) is None, "how often is validated is not known yet"
+    write(tmp_path, {6: 10.0})  # a hook validates more often than the config says
+    assert resume_from(tmp_path, cfg).name == "iter_4.pth", "the best of step 6 is missing"
+    save(tmp_path, "best_mIoU_iter_6.pth", "iter_16.pth", "iter_18.pth")
+    assert resume_from(tmp_path, cfg).name == "iter_16.pth", "18 was due"
+    write(tmp_path, {12: 12.0, 18: 11.0}, start="20260102_000000")
+    save(tmp_path, "best_mIoU_iter_12.pth", "iter_20.pth")
+    assert resume_from(tmp_path, cfg).name == "iter_18.pth", "the end is always validated"
+    assert checkpoint_file(tmp_path, MAIN, "greater", "best", "iter")[0] == 12
+    assert checkpoint_file(tmp_path, MAIN, "greater", "last", "iter")[0] == 20

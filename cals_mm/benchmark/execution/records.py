@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from cals_mm.config import counts_iterations
 from cals_mm.runs import check_checkpoint
 
-__all__ = ["best_epoch", "checkpoint_file", "held_out_records", "resume_from"]
+__all__ = ["best_epoch", "checkpoint_file", "held_out_records", "resume_from", "unit_of"]
+
+Unit = Literal["epoch", "iter"]
 
 
 def held_out_records(folder: Path, main: str) -> dict[int, dict[str, float]]:
@@ -47,14 +50,17 @@ def best_epoch(records: dict[int, dict[str, float]], main: str, rule: str) -> in
     return max(sorted(records), key=lambda epoch: sign * records[epoch][main])
 
 
-def checkpoint_file(folder: Path, main: str, rule: str, which: str) -> tuple[int, Path]:
-    """Epoch and file of the checkpoint to test.
+def checkpoint_file(
+    folder: Path, main: str, rule: str, which: str, unit: Unit = "epoch"
+) -> tuple[int, Path]:
+    """Epoch (or iteration) and file of the checkpoint to test.
 
     Args:
         folder: Folder of the run.
         main: Key of the metric that selects the best checkpoint.
         rule: ``'greater'`` or ``'less'``.
         which: ``'best'`` on the held-out data, or ``'last'``.
+        unit: What the training counts.
 
     Raises:
         FileNotFoundError: If it does not exist.
@@ -62,9 +68,9 @@ def checkpoint_file(folder: Path, main: str, rule: str, which: str) -> tuple[int
     """
     if which == "best":
         epoch = best_epoch(held_out_records(folder, main), main, rule)
-        file = _best_file(folder, main, epoch)
+        file = _best_file(folder, main, epoch, unit)
     else:
-        epoch, file = max(_epoch_files(folder), default=(0, folder / "epoch_*.pth"))
+        epoch, file = max(_saved_files(folder, unit), default=(0, folder / f"{unit}_*.pth"))
     check_checkpoint(str(file))
     return epoch, file
 
@@ -84,27 +90,38 @@ def resume_from(folder: Path, cfg: Any) -> Path | None:
         The newest such checkpoint; None if the run must start from the beginning.
     """
     main, rule = cfg.default_hooks.checkpoint.save_best, cfg.default_hooks.checkpoint.rule
-    interval = cfg.train_cfg.get("val_interval", 1)
+    unit = unit_of(cfg)
     records = held_out_records(folder, main)
-    for epoch, file in sorted(_epoch_files(folder), reverse=True):
-        past = {step: record for step, record in records.items() if step <= epoch}
-        due = epoch % interval == 0
-        if due and (
-            epoch not in past or not _whole(_best_file(folder, main, best_epoch(past, main, rule)))
-        ):
-            continue
+    interval, end = cfg.train_cfg.get("val_interval", 1), None
+    if unit == "iter":
+        # A hook may validate more often than the config says, and the end is always validated.
+        if not records:
+            return None
+        interval, end = min(records), cfg.train_cfg.max_iters
+    for step, file in sorted(_saved_files(folder, unit), reverse=True):
+        past = {number: record for number, record in records.items() if number <= step}
+        if step % interval == 0 or step == end:
+            if step not in past:
+                continue
+            if not _whole(_best_file(folder, main, best_epoch(past, main, rule), unit)):
+                continue
         if _whole(file):
             return file
     return None
 
 
-def _best_file(folder: Path, main: str, epoch: int) -> Path:
-    return folder / f"best_{main.replace('/', '_')}_epoch_{epoch}.pth"
+def unit_of(cfg: Any) -> Unit:
+    """What the training of a config counts, as in the names of its checkpoints."""
+    return "iter" if counts_iterations(cfg.get("train_cfg") or {}) else "epoch"
 
 
-def _epoch_files(folder: Path) -> Iterable[tuple[int, Path]]:
-    for file in folder.glob("epoch_*.pth"):
-        if match := re.fullmatch(r"epoch_(\d+)\.pth", file.name):
+def _best_file(folder: Path, main: str, number: int, unit: Unit) -> Path:
+    return folder / f"best_{main.replace('/', '_')}_{unit}_{number}.pth"
+
+
+def _saved_files(folder: Path, unit: Unit) -> Iterable[tuple[int, Path]]:
+    for file in folder.glob(f"{unit}_*.pth"):
+        if match := re.fullmatch(rf"{unit}_(\d+)\.pth", file.name):
             yield int(match[1]), file
 
 

@@ -16,12 +16,12 @@ from mmengine.config import Config
 
 from cals_mm import files, runs
 from cals_mm.benchmark.plan import Setting, Task
-from cals_mm.config import SCALED, for_training, nested, with_fused_resize
+from cals_mm.config import SCALED, for_training, metrics_of, nested, with_fused_resize
 from cals_mm.functional import CALIBRATION_VALUES, CalibrationStatistics, calibration_values
 from cals_mm.methods import METHODS
 
 from .fingerprint import TESTING, TRAINING, fingerprint
-from .records import checkpoint_file, held_out_records, resume_from
+from .records import checkpoint_file, held_out_records, resume_from, unit_of
 
 __all__ = ["Budget", "Run", "read_json", "shown"]
 
@@ -98,16 +98,21 @@ class Run:
         return not self.task.single_labels and METHODS[self.method].loss is None
 
     def changes(self) -> dict[str, Any]:
-        """Changes of the config, by dotted key, that give the training its length."""
-        if self.budget.epochs is None:
+        """Changes of the config, by dotted key, before the method is applied."""
+        if self.budget.epochs is None and not self.task.own:
             return {}
         cfg = Config.fromfile(self.config_file, import_custom_modules=False)
-        ends = {
-            f"param_scheduler.{index}.end": self.budget.epochs
-            for index, scheduler in enumerate(cfg.get("param_scheduler") or [])
-            if "end" in scheduler
-        }
-        return {"train_cfg.max_epochs": self.budget.epochs, **ends}
+        changes: dict[str, Any] = {}
+        if self.task.own:
+            changes.update(_observed(cfg, self.task.main.key))
+        if self.budget.epochs is not None:
+            changes["train_cfg.max_epochs"] = self.budget.epochs
+            changes.update(
+                (f"param_scheduler.{index}.end", self.budget.epochs)
+                for index, scheduler in enumerate(cfg.get("param_scheduler") or [])
+                if "end" in scheduler
+            )
+        return changes
 
     def trained(self) -> bool:
         """Whether the training is finished.
@@ -176,8 +181,9 @@ class Run:
 
     def checkpoint(self, which: str) -> tuple[int, Path]:
         """Epoch and file of the ``'best'`` or the ``'last'`` checkpoint."""
-        saving = self.config().default_hooks.checkpoint
-        return checkpoint_file(self.folder, saving.save_best, saving.rule, which)
+        cfg = self.config()
+        saving = cfg.default_hooks.checkpoint
+        return checkpoint_file(self.folder, saving.save_best, saving.rule, which, unit_of(cfg))
 
     def test_folder(self, which: str) -> Path:
         """Folder of the test of a checkpoint."""
@@ -195,9 +201,11 @@ class Run:
         folder = self.test_folder(which)
         changes, more = {}, []
         if keep:
-            for index, metric in enumerate(self.config().test_evaluator):
+            evaluator = self.config().test_evaluator
+            place = "test_evaluator.metrics" if isinstance(evaluator, dict) else "test_evaluator"
+            for index, metric in enumerate(metrics_of(evaluator)):
                 if metric["type"] == "CalibrationMetric":
-                    changes[f"test_evaluator.{index}.out_file"] = str(folder / SUMS)
+                    changes[f"{place}.{index}.out_file"] = str(folder / SUMS)
             kept = self.kept(which)[0]
             more = [f"--{kept.stem}", str(kept)]
         return [
@@ -252,6 +260,24 @@ class Run:
         data = ["--data-root", self.budget.data_root] if self.budget.data_root else []
         said = [f"{key}={value}" for key, value in changes.items()]
         return [*data, *(["--cfg-options", *said] if said else [])]
+
+
+def _observed(cfg: Config, main: str) -> dict[str, Any]:
+    """Changes that let a config keep its best checkpoint and log its validations as is read."""
+    by_epoch = unit_of(cfg) == "epoch"
+    wanted: dict[str, dict[str, Any]] = {
+        "checkpoint": {"save_best": main, "rule": "greater", "by_epoch": by_epoch},
+        "logger": {"log_metric_by_epoch": by_epoch},
+    }
+    hooks = cfg.get("default_hooks") or {}
+    for name, kind in (("checkpoint", "CheckpointHook"), ("logger", "LoggerHook")):
+        if not hooks.get(name):
+            wanted[name]["type"] = kind
+    return {
+        f"default_hooks.{name}.{key}": value
+        for name, values in wanted.items()
+        for key, value in values.items()
+    }
 
 
 def shown(command: Sequence[str], root: Path) -> str:

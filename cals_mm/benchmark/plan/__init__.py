@@ -1,6 +1,7 @@
 """What is compared: tasks, the methods of each, and the settings to try."""
 
 from .methods import check_methods
+from .own_config import task_of, with_columns_of
 from .settings import CRITERION, DEFAULT, Setting, candidates, choose
 from .tasks import (
     AFTER_TEMPERATURE,
@@ -28,4 +29,6 @@ __all__ = [
     "candidates",
     "check_methods",
     "choose",
+    "task_of",
+    "with_columns_of",
 ]

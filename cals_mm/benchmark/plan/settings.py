@@ -51,7 +51,10 @@ def candidates(cfg: Config, method: Method, tries: int) -> list[Setting]:
     knob = method.knob
     if knob is None or tries == 1:
         return [DEFAULT]
-    others = knob.others(_configured(cfg, method, knob))
+    own = _configured(cfg, method, knob)
+    known = float(method.defaults[knob.argument])
+    # A margin that adjusts itself is one setting; the others are those of the loss's default.
+    others = knob.others(own) if isinstance(own, (int, float)) else [known, *knob.others(known)]
     if tries > 1 + len(others):
         raise ValueError(
             f"--tries {tries}, but only {1 + len(others)} settings of {method.name} are known; "
@@ -66,15 +69,14 @@ def candidates(cfg: Config, method: Method, tries: int) -> list[Setting]:
     ]
 
 
-def _configured(cfg: Config, method: Method, knob: Knob) -> float:
-    """Value of a knob in the config, or its default in the loss."""
+def _configured(cfg: Config, method: Method, knob: Knob) -> Any:
+    """Value of a knob in the config, or its default in the loss; a number or a word."""
     assert method.loss is not None
     site = find_site(cfg.model)
     losses = site.head[site.key]
     losses = losses if isinstance(losses, (list, tuple)) else [losses]
     own: Any = next(loss for loss in losses if type_name(loss) == method.loss.__name__)
-    value: float = own.get(knob.argument, method.defaults.get(knob.argument))
-    return value
+    return own.get(knob.argument, method.defaults.get(knob.argument))
 
 
 def choose(held_out: Mapping[Setting, Mapping[str, float]]) -> Setting:

@@ -51,6 +51,7 @@ class Task:
         single_labels: Whether there is one label per sample, so that single predictions can be
             kept.
         needs_data: Whether the data come neither with the project nor with a dependency.
+        own: Whether it is a config of the user's, which may lack what the project's have.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Task:
     more: tuple[Column, ...] = ()
     single_labels: bool = False
     needs_data: bool = False
+    own: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:

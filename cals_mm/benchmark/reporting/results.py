@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from cals_mm.benchmark.execution import Choice
 from cals_mm.benchmark.plan import Column, Task
@@ -124,10 +125,17 @@ class Results:
         """Name of the stored file: the task, and the checkpoint if it is the last."""
         return self.task.name if self.checkpoint == "best" else f"{self.task.name}-last"
 
+    def _subject(self) -> str:
+        return (
+            f"--config {Path(self.task.config).name}"
+            if self.task.own
+            else f"--task {self.task.name}"
+        )
+
     @property
     def command(self) -> str:
         """The command that makes all runs, as it would be typed in the project's root."""
-        words = ["python tools/benchmark.py", f"--task {self.task.name}"]
+        words = ["python tools/benchmark.py", self._subject()]
         if self.task.needs_data:
             words.append("--data-root DIR")
         words.append(f"--seeds {' '.join(map(str, self.seeds))} --tries {self.tries}")

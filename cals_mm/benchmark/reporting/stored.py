@@ -57,7 +57,7 @@ def read_results(file: Path) -> Results:
 
 def _to_dict(results: Results) -> dict[str, Any]:
     return {
-        "task": asdict(results.task),
+        "task": {**asdict(results.task), "config": _public(results.task)},
         "checkpoint": results.checkpoint,
         "seeds": list(results.seeds),
         "tries": results.tries,
@@ -89,6 +89,11 @@ def _to_dict(results: Results) -> dict[str, Any]:
             for key, interval in intervals.items()
         ],
     }
+
+
+def _public(task: Task) -> str:
+    """The config without a folder of this machine."""
+    return Path(task.config).name if task.own else task.config
 
 
 def _sorted(figures: Mapping[str, Any]) -> dict[str, Any]:
