@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import io
 import os
 from collections.abc import Sequence
@@ -74,7 +75,7 @@ def export_onnx(
     :class:`Deployed`. The number of images may change, height and width may not.
 
     Args:
-        model: A trained segmentor or classifier, unwrapped, in evaluation mode.
+        model: A trained segmentor or classifier, unwrapped; moved to the CPU and set to evaluation.
         path: The new file.
         size: Height and width of the images in pixels.
         logits: Whether the output is logits.
@@ -85,14 +86,19 @@ def export_onnx(
 
     Raises:
         ModuleNotFoundError: If onnx, onnxscript or onnxruntime is not installed.
-        ValueError: If the file exists, the model's preprocessor would pad images of this size, or
-            the difference exceeds 1e-4.
+        ValueError: If torch is too old, the file exists, the model's preprocessor would pad images
+            of this size, or the difference exceeds 1e-4.
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError(
                 f"ONNX needs {name}: pip install 'cals-mm[export]'", name=name
             )
+    if "dynamo" not in inspect.signature(torch.onnx.export).parameters:
+        raise ValueError(
+            f"torch {torch.__version__} has no exporter to ONNX by torch.export; "
+            "install torch 2.5 or newer"
+        )
     import onnxruntime
 
     if os.path.lexists(path):

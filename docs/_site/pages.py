@@ -26,11 +26,16 @@ ROOMS = {
     "cals_mm.losses": "Losses of MMEngine's registry",
     "cals_mm.hooks": "Hooks of MMEngine's registry",
     "cals_mm.metrics": "Metrics of MMEngine's registry",
+    "cals_mm.datasets.segmentation": "Data sets for segmentation",
+    "cals_mm.datasets.classification": "Data sets for classification",
     "cals_mm.datasets.street_scenes": "The demo's scenes",
     "cals_mm.text": "Text classification",
     "cals_mm.visualization": "Figures from sums and arrays",
     "cals_mm.analysis": "Figures of finished runs",
     "cals_mm.benchmark": "Comparisons of methods",
+    "cals_mm.runs": "What the commands share",
+    "cals_mm.frameworks": "What mmsegmentation and mmpretrain each do in their own way",
+    "cals_mm.files": "Atomic writing of files",
 }
 """Modules whose public names have a reference, and what they are for."""
 

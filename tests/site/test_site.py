@@ -42,9 +42,9 @@ def site(folder) -> Site:
 
 def test_every_public_name_has_a_reference(folder):
     import cals_mm
-    from cals_mm import core, functional, losses, posthoc, prediction, visualization
+    from cals_mm import core, functional, losses, posthoc, prediction, runs, visualization
 
-    for module in (cals_mm, core, functional, losses, posthoc, prediction, visualization):
+    for module in (cals_mm, core, functional, losses, posthoc, prediction, runs, visualization):
         page = (folder / "api" / f"{module.__name__}.html").read_text("utf-8")
         shown = set(re.findall(rf'id="{re.escape(module.__name__)}\.(\w+)"', page))
         own = {n for n in module.__all__ if n[0] != "_"} - {"core", "functional", "posthoc"}
