@@ -91,8 +91,16 @@ def measure_calibration(cfg: Config, options: Mapping[str, Any]) -> None:
     Args:
         cfg: The config, which is changed.
         options: Arguments of the ``CalibrationMetric``, if it has none yet.
+
+    Raises:
+        ValueError: If the test split has no labels.
     """
     cfg.test_evaluator = with_metric(cfg.test_evaluator, options)
+    if not _of_type(cfg.test_evaluator, "CalibrationMetric"):
+        raise ValueError(
+            "the test_evaluator has format_only, for a test split without labels, so there is no "
+            "calibration to measure; test on data with labels"
+        )
     hooks = list(cfg.get("custom_hooks") or [])
     if "KeepLogitsHook" not in map(type_name, hooks):
         cfg.custom_hooks = [*hooks, {"type": "KeepLogitsHook"}]

@@ -5,7 +5,14 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import EVALUATOR, DefaultScope
 
-from cals_mm.config import append_metric, with_metric
+from cals_mm.config import (
+    append_metric,
+    measure_calibration,
+    metrics_of,
+    with_metric,
+    with_output_names,
+    with_scaled_metrics,
+)
 
 ACCURACY = dict(type="Accuracy")
 FORMS = {
@@ -38,3 +45,23 @@ def test_every_form_gains_the_metric(form, tmp_path):
         assert names == ["Accuracy", name]
         assert with_metric(with_metric(evaluator, {}), {}) == with_metric(evaluator, {})
     assert cfg.evaluator == Config(dict(evaluator=FORMS[form])).evaluator
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_scaled_metrics_and_names_of_files_in_every_form(form, tmp_path):
+    sums = str(tmp_path / "sums.pt")
+    evaluator = with_metric(Config(dict(evaluator=FORMS[form])).evaluator, {"out_file": sums})
+    scaled = with_scaled_metrics(evaluator, 2.5)
+    renamed = with_output_names(scaled, "blur-3")
+    own, other = build(renamed).metrics[1:]
+    assert (own.temperature, own.prefix) == (1.0, "calibration")
+    assert (other.temperature, other.prefix, other.draw) == (2.5, "scaled", False)
+    assert own.out_file == str(tmp_path / "sums-blur-3.pt")
+    assert other.out_file == str(tmp_path / "sums-scaled-blur-3.pt")
+    assert metrics_of(evaluator)[1]["out_file"] == sums, "unchanged"
+
+
+def test_a_test_split_without_labels_has_no_calibration():
+    cfg = Config(dict(test_evaluator=dict(type="IoUMetric", format_only=True)))
+    with pytest.raises(ValueError, match="test on data with labels"):
+        measure_calibration(cfg, {})
