@@ -150,7 +150,7 @@ class AugmentedLagrangian(MarginRule):
             self.rho.copy_(torch.where(grow.to(device), grown, self.rho))
         if self.auto_margin is not None:
             assert isinstance(statistics, AutoMarginStatistics)
-            seen = statistics.confidence(self.auto_margin.errors)
+            seen = statistics.confidence()
             if seen is not None:
                 self.auto_margin.step_(seen)
             # The mean of (d - m) / m at the new margin; this is exact, as it is linear in d.

@@ -27,8 +27,7 @@ class AutoMargin(WideBuffers):
 
     within these limits:
 
-    - T brings the confidence to within ``errors`` standard errors of the accuracy, and is 1 if it
-      is there already, so that noise does not change the margin.
+    - Gaps of up to ``errors`` standard errors are noise, which does not change the margin.
     - The margin changes by at most a factor ``largest_step``.
     - It rises to at most ``slack`` times a suggested margin, which is the typical distance of the
       logits divided by T, and over-confidence lowers it at least to there. A larger margin would
@@ -66,7 +65,7 @@ class AutoMargin(WideBuffers):
     Example:
         >>> margin = AutoMargin()
         >>> seen = HeldOutConfidence(accuracy=0.7, gap=0.1, gap_error=0.01, temperature=1.5,
-        ...                          sure_temperature=1.4, distance=9.0)
+        ...                          distance=9.0)
         >>> margin.step_(seen)  # it has risen from 0
         >>> margin.value
         10.0
@@ -119,22 +118,23 @@ class AutoMargin(WideBuffers):
     @torch.no_grad()
     def step_(self, seen: HeldOutConfidence) -> None:
         """Update the margin from the results of a validation."""
-        overconfident = seen.sure_temperature > 1
+        noise = abs(seen.gap) <= self.errors * seen.gap_error
+        overconfident = seen.gap > 0 and not noise
         lasting = bool(self.overconfident) or seen.accuracy - float(self.accuracy) <= seen.gap
         engages = overconfident and not self.engaged and lasting
         if engages:
             self.engaged.fill_(True)
         self.widen_()
-        self.margin.fill_(self._wanted(seen, engages))
+        self.margin.fill_(self._wanted(seen, 1.0 if noise else seen.temperature, engages))
         self.value = float(self.margin)
         self.temperature.fill_(seen.temperature)
         self.gap.fill_(seen.gap)
         self.accuracy.fill_(seen.accuracy)
         self.overconfident.fill_(overconfident)
 
-    def _wanted(self, seen: HeldOutConfidence, engages: bool) -> float:
+    def _wanted(self, seen: HeldOutConfidence, divisor: float, engages: bool) -> float:
         now, suggestion = self.value, seen.distance / seen.temperature
-        wanted = now / seen.sure_temperature
+        wanted = now / divisor
         if wanted >= now:
             wanted = min(wanted, max(now, self.slack * suggestion))
         elif not self.engaged:

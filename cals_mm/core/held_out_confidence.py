@@ -27,9 +27,6 @@ class HeldOutConfidence(NamedTuple):
     """Its standard error; the pixels of an image count as one draw, as they are correlated."""
     temperature: float
     """Temperature at which the mean confidence equals the accuracy."""
-    sure_temperature: float
-    """Temperature that brings confidence to within some standard errors of the accuracy; 1 if it is
-    there already."""
     distance: float
     """Typical distance of the logits, in logit units: the median over samples of the mean over the
     classes that were not predicted."""
@@ -80,30 +77,20 @@ class AutoMarginStatistics(DualStatistics):
         self.sample.gather_()
         return self
 
-    def confidence(self, errors: float = 1.0) -> HeldOutConfidence | None:
-        """Evaluate the sample; None if no sample has a label.
-
-        Args:
-            errors: Size of the gap, in standard errors, that ``sure_temperature`` leaves.
-        """
+    def confidence(self) -> HeldOutConfidence | None:
+        """Evaluate the sample; None if no sample has a label."""
         logits, target, image = self.sample.logits, self.sample.target, self.sample.image
         if not len(target):
             return None
         distance = (logits.amax(1, keepdim=True) - logits).double()
         correct = (logits.argmax(1) == target).double()
         excess = 1 / (-distance).exp().sum(1) - correct
-        accuracy, gap = float(correct.mean()), float(excess.mean())
-        error = _standard_error(excess, image)
-        sure = 1.0
-        if abs(gap) > errors * error:
-            nearest = accuracy + (errors if gap > 0 else -errors) * error
-            sure = confidence_temperature(logits, min(max(nearest, 0.0), 1.0))
+        accuracy = float(correct.mean())
         return HeldOutConfidence(
             accuracy,
-            gap,
-            error,
+            float(excess.mean()),
+            _standard_error(excess, image),
             confidence_temperature(logits, accuracy),
-            sure,
             float(distance.sum(1).median()) / (logits.shape[1] - 1),
         )
 

@@ -10,14 +10,11 @@ from cals_mm.functional import cals_loss
 
 
 def seen(
-    sure: float,
-    distance: float = 8.0,
-    temperature: float | None = None,
-    accuracy: float = 0.7,
-    gap: float = 0.05,
+    temperature: float, distance: float = 8.0, accuracy: float = 0.7, gap: float | None = None
 ) -> HeldOutConfidence:
-    temperature = sure if temperature is None else temperature
-    return HeldOutConfidence(accuracy, gap, 0.01, temperature, sure, distance)
+    if gap is None:
+        gap = 0.05 * ((temperature > 1) - (temperature < 1))
+    return HeldOutConfidence(accuracy, gap, 0.01, temperature, distance)
 
 
 def engaged(start: float, **options) -> AutoMargin:
@@ -27,26 +24,28 @@ def engaged(start: float, **options) -> AutoMargin:
 
 
 @pytest.mark.parametrize(
-    "start, sure, distance, temperature, expected",
+    "start, temperature, distance, gap, expected",
     [
-        (8.0, 1.25, 9.0, 1.25, 6.4),  # m / T
-        (8.0, 0.8, 9.0, 0.8, 10.0),
-        (8.0, 1.0, 9.0, 1.01, 8.0),  # within a standard error
-        (8.0, 1.0, 1.0, 1.0, 8.0),
-        (8.0, 4.0, 20.0, 4.0, 4.0),  # no more than half
-        (8.0, 0.25, 20.0, 0.25, 16.0),  # no more than twice
-        (12.0, 1.05, 6.3, 1.05, 6.6),  # out of reach: down to 1.1 times the suggestion of 6
-        (8.0, 0.8, 4.8, 0.8, 8.0),  # up no further than 1.1 times the suggestion of 6
-        (6.0, 0.8, 4.8, 0.8, 6.6),
-        (6.0, 2.0, 16.0, 2.0, 4.0),  # no lower than half of the suggestion of 8
-        (3.0, 2.0, 16.0, 2.0, 3.0),  # and not raised to it
-        (1.5, 2.0, 2.0, 2.0, 1.0),  # bounds
-        (40.0, 0.5, 40.0, 0.5, 50.0),
+        (8.0, 1.25, 9.0, None, 6.4),  # m / T
+        (8.0, 0.8, 9.0, None, 10.0),
+        (8.0, 1.1, 9.0, 0.01, 8.0),  # within a standard error
+        (8.0, 0.9, 9.0, -0.01, 8.0),
+        (8.0, 1.25, 9.0, 0.011, 6.4),  # beyond one the whole gap counts
+        (8.0, 1.0, 1.0, None, 8.0),
+        (8.0, 4.0, 20.0, None, 4.0),  # no more than half
+        (8.0, 0.25, 20.0, None, 16.0),  # no more than twice
+        (12.0, 1.05, 6.3, None, 6.6),  # out of reach: down to 1.1 times the suggestion of 6
+        (8.0, 0.8, 4.8, None, 8.0),  # up no further than 1.1 times the suggestion of 6
+        (6.0, 0.8, 4.8, None, 6.6),
+        (6.0, 2.0, 16.0, None, 4.0),  # no lower than half of the suggestion of 8
+        (3.0, 2.0, 16.0, None, 3.0),  # and not raised to it
+        (1.5, 2.0, 2.0, None, 1.0),  # bounds
+        (40.0, 0.5, 40.0, None, 50.0),
     ],
 )
-def test_steps(start, sure, distance, temperature, expected) -> None:
+def test_steps(start, temperature, distance, gap, expected) -> None:
     margin = engaged(start)
-    margin.step_(seen(sure, distance, temperature))
+    margin.step_(seen(temperature, distance, gap=gap))
     assert margin.value == pytest.approx(expected, rel=1e-6)
     assert float(margin.temperature) == pytest.approx(temperature)
 
@@ -54,7 +53,7 @@ def test_steps(start, sure, distance, temperature, expected) -> None:
 def test_the_first_fall_goes_to_the_suggestion() -> None:
     margin = AutoMargin()
     for _ in range(2):
-        margin.step_(seen(1.05, distance=7.0, temperature=1.25))
+        margin.step_(seen(1.25, distance=7.0))
     assert margin.value == pytest.approx(5.6)
     margin = AutoMargin()
     for _ in range(2):
@@ -64,8 +63,9 @@ def test_the_first_fall_goes_to_the_suggestion() -> None:
 
 def test_it_stays_where_there_is_no_over_confidence() -> None:
     margin = AutoMargin()
-    for sure in (0.5, 0.8, 1.0, 0.9, 1.0):
-        margin.step_(seen(sure, distance=4.0))
+    for temperature in (0.5, 0.8, 1.0, 0.9, 1.0):
+        margin.step_(seen(temperature, distance=4.0))
+    margin.step_(seen(1.1, distance=4.0, gap=0.01))
     assert margin.value == 10.0
     assert "not over-confident: the margin stays out of reach" in margin.remark()
 
@@ -147,12 +147,8 @@ def test_confidence_of_a_validation() -> None:
     assert now.gap == pytest.approx(float((confidence - correct).mean()))
     root = math.sqrt(50)
     assert now.gap_error == pytest.approx(float((confidence - correct).std(correction=0)) / root)
-    for temperature, wanted in (
-        (now.temperature, now.accuracy),
-        (now.sure_temperature, now.accuracy + now.gap_error),
-    ):
-        scaled = (logits.double() / temperature).softmax(1).amax(1).mean()
-        assert float(scaled) == pytest.approx(wanted, abs=1e-6)
+    scaled = (logits.double() / now.temperature).softmax(1).amax(1).mean()
+    assert float(scaled) == pytest.approx(now.accuracy, abs=1e-6)
     distances = (logits.amax(1, keepdim=True) - logits).sum(1) / 3
     assert now.distance == pytest.approx(float(distances.median()))
 
