@@ -19,17 +19,21 @@ BENCH_INSTALLED := $(VENV)/.installed-bench
 OPENMMLAB_VENV ?= .venv-openmmlab
 OPENMMLAB_BIN := $(OPENMMLAB_VENV)/bin
 OPENMMLAB_INSTALLED := $(OPENMMLAB_VENV)/.installed
+# So has the core without OpenMMLab.
+CORE_VENV ?= .venv-core
+CORE_BIN := $(CORE_VENV)/bin
+CORE_INSTALLED := $(CORE_VENV)/.installed
 # Says that make created the environment, so that `make clean` may delete it.
 OWNED := $(VENV)/.made-by-make
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test test-openmmlab sanitize demo demo-classification demo-text lint format types \
-  docs bench tables wheel clean
+.PHONY: help install test test-openmmlab test-openmmlab-quick test-core sanitize demo \
+  demo-classification demo-text lint format types docs bench tables wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) TEST_WORKERS=$(TEST_WORKERS) PYTEST_ARGS DEMO_ARGS"
 
 install: $(INSTALLED) ## make the environment and install the project with its tested versions
@@ -70,6 +74,27 @@ $(OPENMMLAB_INSTALLED): setup.py constraints-openmmlab.txt tests/openmmlab/mmcv_
 test-openmmlab: $(OPENMMLAB_INSTALLED) ## run the test suite on the original OpenMMLab stack
 	GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=$(TEST_THREADS) MKL_NUM_THREADS=$(TEST_THREADS) \
 	  $(OPENMMLAB_BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+# What the commit check runs there: all that touches the frameworks.
+OPENMMLAB_TESTS := tests/integration tests/hooks tests/config tests/runs tests/frameworks \
+  tests/test_tools.py tests/test_configs.py
+test-openmmlab-quick: PYTEST_ARGS += $(OPENMMLAB_TESTS)
+test-openmmlab-quick: test-openmmlab ## integration, hooks, configs and tools on the original stack
+
+$(CORE_INSTALLED): setup.py constraints-core.txt $(wildcard csrc/*)
+	@rm -f $@
+	$(PYTHON) -m venv $(CORE_VENV)
+	$(CORE_BIN)/python -m pip install -r constraints-core.txt
+	$(CORE_BIN)/python -m pip install --no-deps -e .
+	@touch $@
+
+CORE := functional core posthoc
+CORE_TESTS := $(CORE:%=tests/%) $(CORE:%=cals_mm/%) tests/text/test_networks.py \
+  cals_mm/text/backbones.py cals_mm/text/vocabulary.py
+
+test-core: $(CORE_INSTALLED) ## test what needs torch alone, on the oldest torch
+	GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=$(TEST_THREADS) MKL_NUM_THREADS=$(TEST_THREADS) \
+	  $(CORE_BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(CORE_TESTS) $(PYTEST_ARGS)
 
 demo: $(INSTALLED) ## train CE and CALS on demo data, compare them, draw the pictures
 	$(BIN)/python tools/demo.py $(DEMO_ARGS)

@@ -24,7 +24,13 @@ from cals_mm.datasets.street_scenes.scene import PERIOD
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("cals_mm", "configs", "csrc", "tools", "setup.py", "pyproject.toml", "MANIFEST.in")
-SOURCES += ("README.md", "LICENSE", "constraints.txt", "constraints-openmmlab.txt")
+SOURCES += (
+    "README.md",
+    "LICENSE",
+    "constraints.txt",
+    "constraints-openmmlab.txt",
+    "constraints-core.txt",
+)
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from .vocabulary import PADDING, SPECIAL
@@ -53,7 +52,6 @@ def _initialise(module: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-@MODELS.register_module()
 class GlobalPoolingCNN(nn.Module):
     """Three convolutions over the words, global max-pooling, and a fully connected layer.
 
@@ -107,7 +105,6 @@ class GlobalPoolingCNN(nn.Module):
         return F.relu(self.fc(hidden.amax(2)))
 
 
-@MODELS.register_module()
 class MeanPoolingMLP(nn.Module):
     """The mean of the word vectors and two fully connected layers; many times faster than the CNN.
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+pytest.importorskip("mmengine", reason="MMEngine is not installed")
 from cals_mm import AdaFocalLoss, AvUCLoss, CALSLoss, SampleCALSLoss
 from cals_mm.core import RegionLagrangian
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+pytest.importorskip("mmengine", reason="MMEngine is not installed")
 from cals_mm.benchmark.reporting.bootstrap import POSITION, resampled_image_values
 from cals_mm.functional import (
     CALIBRATION_VALUES,

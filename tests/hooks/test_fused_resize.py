@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import mmseg
 import pytest
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
+from mmengine.utils import digit_version
 from mmseg.models.decode_heads import EncHead, FCNHead
 from mmseg.structures import SegDataSample
 
 from cals_mm.hooks._fused_heads import fuse_heads, restore_heads
 from tests.tiny import CLASSES, tiny_config
 from tests.tiny import train as train_tiny
+
+OLD_MMSEG = digit_version(mmseg.__version__) < digit_version("1.3")
 
 CLASS_WEIGHT = [0.5, 1.0, 2.0, 0.1]
 CALS = dict(type="CALSLoss", num_classes=4, margin=2.0)
@@ -83,6 +87,8 @@ def values_and_gradient(head: BaseModule, samples: list) -> tuple[dict, torch.Te
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("name", COVERED)
 def test_values_names_and_gradient_are_those_of_the_head(name, align_corners, void):
+    if name in ("class_weight", "cals on mmseg") and void and OLD_MMSEG:
+        pytest.skip("mmsegmentation before 1.3 looks for the class weight of void pixels")
     head = make_head(loss_decode=COVERED[name], align_corners=align_corners)
     samples = batch(void=void)
     expected, expected_gradient = values_and_gradient(head, samples)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.functional.loss_cases import needs_tracing
 from tests.tiny import tiny_config, train
 from tests.tiny_classifier import tiny_classifier
 
@@ -12,6 +13,7 @@ from tests.tiny_classifier import tiny_classifier
 COMPILE = dict(backend="aot_eager")
 
 
+@needs_tracing
 @pytest.mark.slow  # torch.compile traces for a while
 @pytest.mark.parametrize("config", [tiny_config, tiny_classifier])
 def test_a_compiled_run_learns_what_another_one_learns(config, tmp_path):
