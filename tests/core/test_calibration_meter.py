@@ -136,6 +136,7 @@ def run(rank, port, path):
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=len(SEEN))
     meters = [fed(SEEN[rank], aggregate=aggregate) for aggregate in ("dataset", "image")]
     torch.save([meter.all_reduce_().compute() for meter in meters], f"{path}/{rank}.pth")
+    dist.barrier()  # nobody leaves while another still communicates
     dist.destroy_process_group()
 
 

@@ -48,6 +48,7 @@ def run(rank: int, world_size: int, root: str) -> None:
     )
     for name in STATES:
         torch.save(learn(rank, world_size, name), f"{root}/{name}_{rank}.pt")
+    torch.distributed.barrier()  # nobody leaves while another still communicates
     torch.distributed.destroy_process_group()
 
 
