@@ -3,7 +3,8 @@
 Content is first written to a hidden file ``.partial-*`` in the same folder, which is renamed when
 it is complete. Readers always find the old or the new content, never a part. If writing fails, the
 hidden file is removed; only a killed process leaves it behind, where it does no harm. Permissions
-follow the umask, as for any new file.
+follow the umask, as for any new file. A link stays, and its file is written; devices and pipes are
+written to directly, so that nothing takes the place of ``/dev/null``.
 """
 
 from __future__ import annotations
@@ -48,29 +49,42 @@ def writing(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator
         (False, ['numbers.txt'])
     """
     path = Path(path)
+    if path.is_char_device() or path.is_fifo():
+        with _opened(path, "wb", path) as stream:
+            yield stream
+        return
     if not overwrite and os.path.lexists(path):
         raise _exists(path)
-    partial = path.with_name(f".partial-{secrets.token_hex(8)}")
+    final = Path(os.path.realpath(path))
+    partial = final.with_name(f".partial-{secrets.token_hex(8)}")
     try:
         with _named(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            raw = _Raw(partial, "xb")
-        try:
-            with io.BufferedWriter(raw) as stream:
-                yield stream
-        except Exception as error:
-            if raw.failure is None:
-                raise
-            with _named(path):  # torch.save raises a RuntimeError instead
-                raise raw.failure from error
+            final.parent.mkdir(parents=True, exist_ok=True)
+        with _opened(partial, "xb", path) as stream:
+            yield stream
         with _named(path):
             if overwrite:
-                partial.replace(path)
+                partial.replace(final)
             else:
                 _name_if_free(partial, path)
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(file: Path, mode: str, path: Path) -> Iterator[IO[bytes]]:
+    """Open a file whose errors name ``path``."""
+    with _named(path):
+        raw = _Raw(file, mode)
+    try:
+        with io.BufferedWriter(raw) as stream:
+            yield stream
+    except Exception as error:
+        if raw.failure is None:
+            raise
+        with _named(path):  # torch.save raises a RuntimeError instead
+            raise raw.failure from error
 
 
 @contextmanager

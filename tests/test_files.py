@@ -96,6 +96,41 @@ def test_an_error_of_the_block_stays_its_own(tmp_path):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_pipe_is_written_to_and_stays_one(tmp_path, overwrite, linked):
+    """As do devices: a file in place of /dev/null would break the machine."""
+    pipe = file = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if linked:
+        file = tmp_path / "link"
+        file.symlink_to(pipe)
+    before = names(tmp_path)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with files.writing(file, overwrite=overwrite) as stream:
+        stream.write(b"content")
+    assert os.read(reader, 100) == b"content" and pipe.is_fifo() and names(tmp_path) == before
+    with (
+        pytest.raises(OSError, match=f"{file.name}'$"),
+        files.writing(file, overwrite=overwrite) as stream,
+    ):
+        os.close(reader)
+        stream.write(b"nobody reads it")
+    assert pipe.is_fifo() and names(tmp_path) == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_a_link(tmp_path, there):
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "x.bin", tmp_path / "link.bin"
+    if there:
+        target.write_bytes(b"old")
+    link.symlink_to(target)
+    files.write_bytes(link, b"new")
+    assert link.is_symlink() and target.read_bytes() == b"new"
+    assert names(tmp_path) == ["folder", "link.bin"] and names(target.parent) == ["x.bin"]
+
+
 def refuse_links(*paths: object) -> None:
     raise PermissionError("no hard links here")
 

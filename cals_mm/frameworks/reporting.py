@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmengine.logging import MMLogger, print_log
 
-__all__ = ["never_fatal", "unique_names", "warn"]
+__all__ = ["never_fatal", "warn"]
 
 
 def warn(message: str) -> None:
@@ -30,17 +29,3 @@ def never_fatal(what: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())
         warn(f"{what} failed, and the run goes on without: {type(error).__name__}: {reason}")
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Make names unique by appending the index to those that occur twice.
-
-    Example:
-        >>> unique_names(["thing", "sky", "thing"])
-        ['thing (0)', 'sky', 'thing (2)']
-    """
-    names = list(names)
-    while len(set(names)) < len(names):
-        times = Counter(names)
-        names = [f"{name} ({k})" if times[name] > 1 else name for k, name in enumerate(names)]
-    return names

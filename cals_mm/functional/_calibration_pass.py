@@ -91,7 +91,7 @@ def measure(
         warnings.warn(NOT_LOGITS, stacklevel=4)
     if logits.device.type == "mps":  # Metal has no float64
         logits, target = logits.cpu(), target.cpu()
-    target = target.to(logits.device)
+    target = target.to(logits.device, torch.int64)
     if not probabilities:
         found = prediction_sums(logits, target, ignore_index, num_bins, dual)
         if found is not None:

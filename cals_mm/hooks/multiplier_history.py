@@ -10,8 +10,9 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import Tensor
 
-from cals_mm.frameworks.reporting import never_fatal, unique_names
+from cals_mm.frameworks.reporting import never_fatal
 from cals_mm.losses import StatefulLoss
+from cals_mm.visualization.names import unique_names
 
 __all__ = ["MultiplierHistory"]
 

@@ -39,7 +39,7 @@ def suggest_margin(logits: Tensor, target: Tensor, quantile: float = 0.5) -> Mar
 
     Args:
         logits: (N, K) floating, finite, of held-out samples.
-        target: (N,) int64.
+        target: (N,) of any integer dtype.
         quantile: Quantile over samples, in (0, 1); smaller values calibrate more strongly.
 
     Returns:
@@ -60,7 +60,7 @@ def suggest_margin(logits: Tensor, target: Tensor, quantile: float = 0.5) -> Mar
         raise ValueError(f"quantile must be between 0 and 1, got {quantile}")
     temperature = float(TemperatureScaler().fit(logits, target).temperature)
     confidence, predicted = logits.double().softmax(1).max(1)
-    gap = float(confidence.mean() - (predicted == target).double().mean())
+    gap = float(confidence.mean() - (predicted == target.to(predicted)).double().mean())
     distance = (logits.amax(1, keepdim=True) - logits).double() / temperature
     typical = distance.sum(1) / (logits.shape[1] - 1)
     # By sorting, since torch.quantile accepts at most 2^24 values.

@@ -10,7 +10,7 @@ from typing import Any
 
 from cals_mm import files
 from cals_mm.posthoc.conformal import PredictionSets
-from cals_mm.visualization.canvas import short
+from cals_mm.visualization.names import short
 
 from .classes import Classes
 from .image_model import Failure, Predicted

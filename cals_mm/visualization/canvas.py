@@ -25,7 +25,6 @@ __all__ = [
     "png",
     "render",
     "save_image",
-    "short",
     "tidy",
 ]
 
@@ -113,9 +112,3 @@ def tidy(axes: Axes) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(labelsize=9)
-
-
-def short(name: str, length: int = 22) -> str:
-    """Put a name on one line, and shorten it if necessary."""
-    name = " ".join(name.split())
-    return name if len(name) <= length else name[: length - 1] + "…"

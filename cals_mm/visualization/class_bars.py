@@ -8,7 +8,8 @@ import numpy as np
 
 from cals_mm.functional import CalibrationStatistics, class_calibration
 
-from .canvas import PALETTE, name_legend, new_figure, render, short, tidy
+from .canvas import PALETTE, name_legend, new_figure, render, tidy
+from .names import short_names
 
 __all__ = ["class_error_bars"]
 
@@ -62,7 +63,8 @@ def class_error_bars(
             edgecolor="white",
             linewidth=0.6,
         )
-    labels = [short(names[k]) for k in shown.tolist()]
+    every = short_names(names)
+    labels = [every[k] for k in shown.tolist()]
     tilt = 45 if max(map(len, labels)) > 3 else 0
     axes.set_xticks(np.arange(len(shown)), labels, rotation=tilt, ha="right" if tilt else "center")
     axes.set_ylabel("classwise calibration error (%)")

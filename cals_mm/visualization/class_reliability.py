@@ -8,7 +8,8 @@ import numpy as np
 
 from cals_mm.functional import CalibrationStatistics, class_calibration
 
-from .canvas import BLUE, GREY, new_figure, render, short, tidy
+from .canvas import BLUE, GREY, new_figure, render, tidy
+from .names import short_names
 
 __all__ = ["class_reliability"]
 
@@ -58,6 +59,7 @@ def class_reliability(
     count = statistics.class_count.cpu().numpy()
     for axes in grid[len(shown) :]:
         axes.set_axis_off()
+    titles = short_names(names, 18)
     for axes, k in zip(grid, shown.tolist(), strict=False):
         full = count[k] >= _FEW
         bins = count[k][full]
@@ -69,7 +71,7 @@ def class_reliability(
             area = np.sqrt(bins / max(count[k][1:].max(), 1)).clip(0.1, 1)
             axes.scatter(given, found, s=_AREA * area, color=BLUE, alpha=0.75, linewidth=0)
         axes.set(xlim=(-4, 104), ylim=(-4, 104), xticks=[0, 50, 100], yticks=[0, 50, 100])
-        axes.set_title(f"{short(names[k], 18)}\ncwECE {error[k]:.2f} %", fontsize=9)
+        axes.set_title(f"{titles[k]}\ncwECE {error[k]:.2f} %", fontsize=9)
         tidy(axes)
     figure.supxlabel("probability given to the class (%)", fontsize=9.5)
     figure.supylabel("frequency of the class (%)", fontsize=9.5)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .canvas import GREY, PALETTE, name_legend, new_figure, render, short, tidy
+from .canvas import GREY, PALETTE, name_legend, new_figure, render, tidy
+from .names import short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,7 +107,8 @@ def state_curves(
         axes = panels[list(values).index(leader)]
         # Drawn in reverse order, so that the largest is on top.
         handles = axes.get_lines()[-min(count, _NAMED) :][::-1]
-        labels = [f"{short(names[k])}  {leading[-1, k]:.3g}" for k in _by_size(leading)[:_NAMED]]
+        every = short_names(names)
+        labels = [f"{every[k]}  {leading[-1, k]:.3g}" for k in _by_size(leading)[:_NAMED]]
         if count > _NAMED:
             handles += axes.plot([], [], color=GREY, linewidth=0.7)
             labels.append(f"{count - _NAMED} other {entries}")

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from cals_mm.functional import CalibrationStatistics, class_calibration
 
-from .canvas import BLUE, ORANGE, new_figure, render, short, tidy
+from .canvas import BLUE, ORANGE, new_figure, render, tidy
+from .names import short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def calibration_by_frequency(
     classes = class_calibration(statistics)
     figure = new_figure(8.2, 6.4)
     panels = figure.subplots(2, 1, sharex=True)
-    points = []
+    points, labels = [], short_names(names, 16)
     for axes, measured, label in (
         (panels[0], classes.accuracy, "accuracy (%)"),
         (panels[1], classes.gap, "gap where the class is sure (%)"),
@@ -64,7 +65,7 @@ def calibration_by_frequency(
         over = values[drawn] > 0 if axes is panels[1] else np.zeros(len(drawn), bool)
         colours = np.where(over, ORANGE, BLUE)
         axes.scatter(frequency[drawn], values[drawn], c=colours, s=26, linewidth=0, zorder=3)
-        points.append([(short(names[k], 16), frequency[k], values[k]) for k in drawn.tolist()])
+        points.append([(labels[k], frequency[k], values[k]) for k in drawn.tolist()])
         axes.set_ylabel(label)
         axes.margins(x=0.1, y=0.15)
         tidy(axes)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .canvas import name_legend, new_figure, render, short
+from .canvas import name_legend, new_figure, render
+from .names import short_names
 
 __all__ = ["class_key", "overlay"]
 
@@ -68,5 +69,5 @@ def class_key(names: Sequence[str], palette: Sequence[Sequence[int]]) -> np.ndar
     legend = figure.legend(
         patches, ["-"] * len(names), loc="center", ncols=columns, frameon=False, fontsize=10
     )
-    name_legend(legend, [short(name) for name in names])
+    name_legend(legend, short_names(names))
     return render(figure)

@@ -1,9 +1,9 @@
-"""What only reports is never the reason why a run stops, and no value hides another."""
+"""What only reports is never the reason why a run stops."""
 
 import pytest
 from mmengine.logging import MMLogger
 
-from cals_mm.frameworks.reporting import never_fatal, unique_names
+from cals_mm.frameworks.reporting import never_fatal
 
 
 @pytest.mark.parametrize("error", [ValueError("a\nb"), RuntimeError("full"), KeyError("x")])
@@ -21,17 +21,3 @@ def test_a_failure_is_a_warning_of_one_line(error, monkeypatch):
 def test_a_stop_by_the_user_is_none():
     with pytest.raises(KeyboardInterrupt), never_fatal("drawing"):
         raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize(
-    "names",
-    [["thing", "sky", "thing"], ["", "", ""], ["a", "a", "a (1)"], ["a (0)", "a", "a", "a (0)"]],
-)
-def test_every_name_is_there_once(names):
-    unique = unique_names(names)
-    assert len(set(unique)) == len(names)
-    assert all(new.startswith(old) for new, old in zip(unique, names))
-
-
-def test_different_names_stay():
-    assert unique_names(("road", "car")) == ["road", "car"]

@@ -18,7 +18,7 @@ LABELS = torch.randint(0, K, (2, 6, 7))
 LABELS[torch.rand(2, 6, 7) < 0.3] = IGNORED
 ROWS = MAPS.movedim(1, -1).reshape(-1, K)
 KEPT = LABELS.reshape(-1) != IGNORED
-DTYPES = [torch.uint8, torch.int8, torch.int16, torch.int32]
+DTYPES = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.uint16]
 
 
 def loss_call(name, **extra):
@@ -69,7 +69,9 @@ CALLS = {
         "CALSLoss", base_loss=dict(type="SoftmaxFocalLoss", ignore_index=IGNORED)
     ),
     "CALSLoss without ignored": lambda target: [
-        cals_mm.CALSLoss(K, ignore_index=None).eval()(MAPS, target.clamp(max=K - 1))
+        cals_mm.CALSLoss(K, ignore_index=None).eval()(
+            MAPS, target.long().clamp(max=K - 1).to(target.dtype)
+        )
     ],
     "AugmentedLagrangian": statistics_call(lambda: core.AugmentedLagrangian(K)),
     "AutoMargin": statistics_call(lambda: core.AugmentedLagrangian(K, core.AutoMargin(10.0))),
@@ -96,15 +98,22 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_any_integer_dtype_gives_the_same(name):
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_integer_dtype_gives_the_same(name, dtype):
     expected = CALLS[name](LABELS)
     assert expected
-    for dtype in DTYPES:
-        target = LABELS.to(dtype)
-        found = CALLS[name](target)
-        assert target.dtype == dtype and torch.equal(target, LABELS.to(dtype))
-        for one, other in zip(found, expected, strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+    target = LABELS.to(dtype)
+    found = CALLS[name](target)
+    assert target.dtype == dtype and torch.equal(target, LABELS.to(dtype))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_so_does_the_meter_without_the_compiled_kernel(dtype, monkeypatch):
+    monkeypatch.setenv("CALS_MM_BACKEND", "eager")
+    for one, other in zip(*map(CALLS["calibration_statistics"], (LABELS, LABELS.to(dtype)))):
+        torch.testing.assert_close(other, one, rtol=0, atol=0)
 
 
 # --- the weighted mean -----------------------------------------------------------------------

@@ -12,6 +12,7 @@ from cals_mm.visualization import (
     compare_reliability,
     state_curves,
 )
+from cals_mm.visualization.names import unique_names
 from tests.visualization.test_pictures import assert_picture, statistics
 
 NAMES = ["cash $$", "$_$", r"a$\frac$", "_road", "road\nlane", "{x} %s \\"]
@@ -76,3 +77,32 @@ def test_a_user_who_draws_with_latex(monkeypatch):
 
     monkeypatch.setitem(matplotlib.rcParams, "text.usetex", True)
     assert_picture(draw_curves(NAMES))
+
+
+# --- names that look the same ----------------------------------------------------------------
+
+
+LONG = ["a very long name of a class, the first", "a very long name of a class, the second"]
+ALIKE = {"equal": ["thing"] * 6, "equal when shortened": LONG * 3, "in space": ["a b", "a  b"] * 3}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+@pytest.mark.parametrize("picture", [name for name in PICTURES if name != "reliability"])
+def test_classes_of_like_names_are_told_apart(kind, picture, texts):
+    PICTURES[picture](ALIKE[kind])
+    shown = [text for text in texts if text.startswith(("thing", "a very", "a b"))]
+    assert len(set(shown)) >= 6, texts
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["thing", "sky", "thing"], ["", "", ""], ["a", "a", "a (1)"], ["a (0)", "a", "a", "a (0)"]],
+)
+def test_every_name_is_there_once(names):
+    unique = unique_names(names)
+    assert len(set(unique)) == len(names)
+    assert all(new.startswith(old) for new, old in zip(unique, names))
+
+
+def test_different_names_stay():
+    assert unique_names(("road", "car")) == ["road", "car"]
