@@ -24,7 +24,7 @@ def leave_pictures(campaign):
             logits = torch.randn(200, 10, generator=generator)
             target = torch.distributions.Categorical(logits=logits).probs.argmax(1)
             logits = logits * (3 if method == "ce" else 1)
-            folder = run.test_folder(campaign.checkpoint)
+            folder = campaign.test_of(run).folder
             torch.save({"logits": logits, "target": target}, folder / "predictions.pt")
             sums = calibration_statistics(logits, target)
             torch.save(sums.to_dict(), folder / "calibration.pt")

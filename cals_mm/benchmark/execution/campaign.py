@@ -14,6 +14,7 @@ from .processes import Processes, RunFailed
 from .progress import Progress
 from .run import Budget, Run
 from .shift import ShiftTest
+from .testing import CheckpointTest
 
 __all__ = ["Campaign", "Choice"]
 
@@ -97,9 +98,13 @@ class Campaign:
         """Create one of the runs."""
         return Run(self.budget, self.task, method, setting, seed)
 
+    def test_of(self, run: Run) -> CheckpointTest:
+        """The test of a run."""
+        return CheckpointTest(run, self.checkpoint)
+
     def shift_test(self, run: Run) -> ShiftTest:
         """The test of a run on the corruptions."""
-        return ShiftTest(run, self.checkpoint, self.shift)
+        return ShiftTest(self.test_of(run), self.shift)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -154,18 +159,15 @@ class Campaign:
     def _test(self, run: Run) -> None:
         if str(run) in self.failures:
             return
-        metrics = run.tested(self.checkpoint)
+        test = self.test_of(run)
+        metrics = test.figures()
         if metrics is None:
             if self.processes is None:
                 raise ValueError("not tested yet")
-            folder = run.test_folder(self.checkpoint)
-            self.processes.call(
-                lambda: run.test_command(self.checkpoint, keep=True),
-                folder / "test.log",
-                run.folder / ".lock",
-            )
-            run.mark_tested(self.checkpoint)
-            metrics = run.tested(self.checkpoint)
+            log, lock = test.folder / "test.log", run.folder / ".lock"
+            self.processes.call(lambda: test.command(keep=True), log, lock)
+            test.record()
+            metrics = test.figures()
             assert metrics is not None
             main = self.task.main
             self.say(
@@ -185,7 +187,7 @@ class Campaign:
             temperature = clean[f"{SCALED}/temperature"]
             log, lock = test.folder / "test.log", run.folder / ".lock"
             self.processes.call(lambda: test.command(temperature), log, lock)
-            test.mark()
+            test.record()
             figures = test.figures()
             assert figures is not None
             self.say(f"tested under shift: {run}")

@@ -1,4 +1,4 @@
-"""One training run and its test: what is finished, and the commands for the rest."""
+"""One training run: whether it is finished, and the command for the rest."""
 
 from __future__ import annotations
 
@@ -11,25 +11,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from mmengine.config import Config
 
 from cals_mm import files, runs
 from cals_mm.benchmark.plan import Setting, Task
-from cals_mm.config import SCALED, for_training, metrics_of, nested, with_fused_resize
-from cals_mm.functional import CALIBRATION_VALUES, CalibrationStatistics, calibration_values
+from cals_mm.config import for_training, nested, with_fused_resize
 from cals_mm.methods import METHODS
 
-from .fingerprint import TESTING, TRAINING, fingerprint
+from .fingerprint import TRAINING, fingerprint
 from .records import checkpoint_file, held_out_records, resume_from, unit_of
 
 __all__ = ["Budget", "Run", "read_json", "shown"]
 
 MARKER = "trained.json"
-# Files that a test keeps in its folder: sums over all samples, also after temperature, and single
-# logits, or for label maps the sums of single images.
-SUMS, SCALED_SUMS = "calibration.pt", f"calibration-{SCALED}.pt"
-PREDICTIONS, IMAGES, SCALED_IMAGES = "predictions.pt", "image-sums.pt", f"image-sums-{SCALED}.pt"
 
 
 @dataclass(frozen=True)
@@ -185,72 +179,6 @@ class Run:
         saving = cfg.default_hooks.checkpoint
         return checkpoint_file(self.folder, saving.save_best, saving.rule, which, unit_of(cfg))
 
-    def test_folder(self, which: str) -> Path:
-        """Folder of the test of a checkpoint."""
-        return self.folder / f"test-{which}"
-
-    def test_command(self, which: str, keep: bool = False) -> list[str]:
-        """The command that tests a checkpoint, with the config dumped by the training.
-
-        It tests before and after a temperature that is fitted on the held-out data.
-
-        Args:
-            which: ``'best'`` or ``'last'``.
-            keep: Whether to keep the files that the report needs besides the figures.
-        """
-        folder = self.test_folder(which)
-        changes, more = {}, []
-        if keep:
-            evaluator = self.config().test_evaluator
-            place = "test_evaluator.metrics" if isinstance(evaluator, dict) else "test_evaluator"
-            for index, metric in enumerate(metrics_of(evaluator)):
-                if metric["type"] == "CalibrationMetric":
-                    changes[f"{place}.{index}.out_file"] = str(folder / SUMS)
-            kept = self.kept(which)[0]
-            more = [f"--{kept.stem}", str(kept)]
-        return [
-            *self.script("test.py", self.dumped_config, self.checkpoint(which)[1]),
-            *("--temperature", "held-out"),
-            *("--work-dir", str(folder), "--out", str(folder / "metrics.json"), *more),
-            *self.data_arguments(changes),
-        ]
-
-    def kept(self, which: str) -> tuple[Path, Path]:
-        """Files of a test that hold single samples or images, before and after scaling."""
-        names = (PREDICTIONS, PREDICTIONS) if self.task.single_labels else (IMAGES, SCALED_IMAGES)
-        folder = self.test_folder(which)
-        return folder / names[0], folder / names[1]
-
-    def tested(self, which: str) -> dict[str, float] | None:
-        """Figures of the test of a checkpoint; None if it has to be tested (again).
-
-        Calibration values that are younger than the test follow from the sums that it kept.
-        """
-        folder = self.test_folder(which)
-        marker = read_json(folder / "tested.json")
-        if marker is None or marker["test"] != self._test_mark(which):
-            return None
-        metrics: dict[str, float] = marker["metrics"]
-        for prefix, name in (("calibration", SUMS), (SCALED, SCALED_SUMS)):
-            if (folder / name).is_file():
-                metrics = {**_values(folder / name, prefix), **metrics}
-        return metrics
-
-    def mark_tested(self, which: str) -> None:
-        """Record what was tested, and its figures."""
-        folder = self.test_folder(which)
-        metrics = read_json(folder / "metrics.json")
-        marker = {"test": self._test_mark(which), "metrics": metrics}
-        files.write_json(folder / "tested.json", marker)
-
-    def _test_mark(self, which: str) -> dict[str, str]:
-        return {
-            "config": fingerprint(self.config(), TESTING),
-            "checkpoint": self.checkpoint(which)[1].name,
-            "temperature": "held-out",
-            **({} if self.task.single_labels else {"kept": IMAGES}),
-        }
-
     def script(self, name: str, *args: Path) -> list[str]:
         """Beginning of a command."""
         return [sys.executable, str(self.budget.root / "tools" / name), *map(str, args)]
@@ -289,9 +217,3 @@ def shown(command: Sequence[str], root: Path) -> str:
 def read_json(file: Path) -> Any:
     """Content of a JSON file; None if there is none."""
     return json.loads(file.read_text("utf-8")) if file.is_file() else None
-
-
-def _values(file: Path, prefix: str) -> dict[str, float]:
-    """The calibration values of sums in a file."""
-    values = calibration_values(CalibrationStatistics.from_dict(torch.load(file))).tolist()
-    return {f"{prefix}/{name}": v for name, v in zip(CALIBRATION_VALUES, values, strict=True)}

@@ -11,7 +11,8 @@ from cals_mm import files
 from cals_mm.benchmark.plan import SHIFT
 from cals_mm.config import SCALED
 
-from .run import Run, read_json
+from .run import read_json
+from .testing import CheckpointTest
 
 __all__ = ["ShiftTest"]
 
@@ -23,29 +24,27 @@ class ShiftTest:
     The temperature is that of the clean held-out data.
 
     Attributes:
-        run: The run, tested on clean images before.
-        which: ``'best'`` or ``'last'`` checkpoint.
+        clean: The test on images as they are, which comes first.
         corruptions: As ``KIND:SEVERITY``.
     """
 
-    run: Run
-    which: str
+    clean: CheckpointTest
     corruptions: Sequence[str]
 
     @property
     def folder(self) -> Path:
         """Folder of its files."""
-        return self.run.folder / f"test-{self.which}-{SHIFT}"
+        return self.clean.folder.with_name(f"{self.clean.folder.name}-{SHIFT}")
 
     def command(self, temperature: float) -> list[str]:
         """The command of the test."""
-        kept = self.run.kept(self.which)[0].name
+        run, kept = self.clean.run, self.clean.kept()[0].name
         return [
-            *self.run.script("test.py", self.run.dumped_config, self.run.checkpoint(self.which)[1]),
+            *run.script("test.py", run.dumped_config, self.clean.checkpoint),
             *("--corrupt", *self.corruptions, "--temperature", repr(temperature)),
             *("--work-dir", str(self.folder), "--out", str(self.folder / "metrics.json")),
             *(f"--{Path(kept).stem}", str(self.folder / kept)),
-            *self.run.data_arguments(),
+            *run.data_arguments(),
         ]
 
     def figures(self) -> dict[str, float] | None:
@@ -65,18 +64,18 @@ class ShiftTest:
 
     def _keys(self) -> list[str]:
         """The figures of the columns, and their counterparts after temperature."""
-        keys = [column.key.removeprefix(f"{SHIFT}/") for column in self.run.task.shifted]
+        keys = [column.key.removeprefix(f"{SHIFT}/") for column in self.clean.run.task.shifted]
         scaled = [key.replace("calibration/", f"{SCALED}/") for key in keys]
         return list(dict.fromkeys(keys + scaled))
 
-    def mark(self) -> None:
+    def record(self) -> None:
         """Record what was tested, and its figures."""
         metrics = read_json(self.folder / "metrics.json")
         files.write_json(self.folder / "tested.json", {"test": self._mark(), "metrics": metrics})
 
     def kept(self) -> list[tuple[Path, Path]]:
         """Files of each corruption that hold single samples or images, before and after scaling."""
-        names = [file.name for file in self.run.kept(self.which)]
+        names = [file.name for file in self.clean.kept()]
         return [
             (self._of_corruption(names[0], word), self._of_corruption(names[1], word))
             for word in self.corruptions
@@ -87,7 +86,7 @@ class ShiftTest:
         return path.with_stem(f"{path.stem}-{corruption.replace(':', '-')}")
 
     def _mark(self) -> dict[str, object]:
-        clean = read_json(self.run.test_folder(self.which) / "tested.json")
+        clean = read_json(self.clean.folder / "tested.json")
         return {
             **clean["test"],
             "corruptions": list(self.corruptions),

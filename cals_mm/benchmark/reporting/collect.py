@@ -57,6 +57,6 @@ def _row(campaign: Campaign, method: str) -> Row:
     figures = campaign.tested[method]
     setting = campaign.choices[method].setting
     first = campaign.a_run(method, setting, min(figures))
-    commands = (first.train_command(), first.test_command(campaign.checkpoint))
+    commands = (first.train_command(), campaign.test_of(first).command())
     shown_commands = [shown(command, campaign.budget.root) for command in commands]
     return Row(method, setting.name, figures, commands=shown_commands)

@@ -107,7 +107,7 @@ def _draws(campaign: Campaign, row: Row, seeds: Sequence[int], key: str) -> Tens
     drawn = []
     for seed in seeds:
         run = campaign.a_run(row.method, setting, seed)
-        kept = campaign.shift_test(run).kept() if under_shift else [run.kept(campaign.checkpoint)]
+        kept = campaign.shift_test(run).kept() if under_shift else [campaign.test_of(run).kept()]
         if not all(file.is_file() for pair in kept for file in pair):
             return None
         divisor = row.figures[seed].get(f"{SCALED}/temperature", 1.0)

@@ -49,7 +49,7 @@ def pooled(campaign: Campaign) -> dict[str, CalibrationStatistics]:
         parts = []
         for seed in campaign.tested[method]:
             run = campaign.a_run(method, campaign.choices[method].setting, seed)
-            file = run.test_folder(campaign.checkpoint) / "calibration.pt"
+            file = campaign.test_of(run).folder / "calibration.pt"
             if file.is_file():
                 parts.append(CalibrationStatistics.from_dict(torch.load(file)))
         if parts:
