@@ -22,7 +22,8 @@ LOGGED = re.compile(
     r"|Loads checkpoint by |paramwise_options -- "
     r"|Distributed training is not used, all SyncBatchNorm"
     # Advice to the authors of metrics and data sets, who are the frameworks.
-    r"|The prefix is not set in metric class |\"(FileClient|HardDiskBackend)\" )"
+    r"|`save_param_scheduler` is True but |The prefix is not set in metric class "
+    r"|\"(FileClient|HardDiskBackend)\" )"
 )
 """Messages that MMEngine's logger writes to the log file anyway."""
 
@@ -35,6 +36,8 @@ PRINTED = re.compile(
     r"|^Loads checkpoint by "
     # MMEngine, where one process tests twice.
     r"|UserWarning: <class '[\w.]+'> instance named of \w+ has been created"
+    # mmsegmentation 1.2.2, of its own heads.
+    r"|UserWarning: ``build_loss`` would be deprecated soon"
     # mmcv without its compiled operators, which no config of this project uses.
     r"|UserWarning: Fail to import ``MultiScaleDeformableAttention``",
     re.DOTALL,

@@ -60,6 +60,7 @@ def run(rank, world_size, port, path):
         results.append(evaluator.evaluate(size))
     torch.save(results, f"{path}/{world_size}-{rank}.pth")
     if world_size > 1:
+        dist.barrier()  # nobody leaves while another still communicates
         dist.destroy_process_group()
 
 
