@@ -78,7 +78,7 @@ test-openmmlab: $(OPENMMLAB_INSTALLED) ## run the test suite on the original Ope
 # What the commit check runs there: all that touches the frameworks.
 OPENMMLAB_TESTS := tests/integration tests/hooks tests/config tests/runs tests/frameworks \
   tests/test_tools.py tests/test_configs.py
-test-openmmlab-quick: PYTEST_ARGS += $(OPENMMLAB_TESTS)
+test-openmmlab-quick: override PYTEST_ARGS += $(OPENMMLAB_TESTS)
 test-openmmlab-quick: test-openmmlab ## integration, hooks, configs and tools on the original stack
 
 $(CORE_INSTALLED): setup.py constraints-core.txt $(wildcard csrc/*)
