@@ -112,6 +112,8 @@ def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossS
             "seems to predict none; if it does, pass num_classes=... (on the command line "
             "--method-options num_classes=...)"
         )
+    if not isinstance(num_classes, int):
+        raise ValueError(f"{path} has num_classes={num_classes!r}; a whole number is needed")
     if num_classes < 2:
         raise ValueError(
             f"{path} has num_classes={num_classes}; a softmax needs at least two classes"

@@ -64,6 +64,12 @@ def replace_loss(site: LossSite, method: Method, options: Mapping[str, Any]) -> 
         ValueError: If the loss of the head trains sigmoid outputs.
     """
     losses = site.head.get(site.key) or {"type": "CrossEntropyLoss"}
+    for loss in losses if isinstance(losses, (list, tuple)) else [losses]:
+        if not isinstance(loss, Mapping):
+            raise ValueError(
+                f"{site.path}.{site.key} is {losses!r}; the config of a loss is needed, "
+                "dict(type=...)"
+            )
     if not isinstance(losses, (list, tuple)):
         return _replace(losses, site, method, options)
     index = LOSS_OF_PREDICTION.get(type_name(site.head))

@@ -90,6 +90,8 @@ def with_method(
     check_options(method, hook, loss_options)
     if not cfg.get("model"):
         raise ValueError("the config has no model, so there is no loss to replace")
+    if not isinstance(cfg.model, Mapping):
+        raise ValueError(f"model is {cfg.model!r}; the config of a model is needed, dict(type=...)")
     refuse_stateful(cfg)
     cfg = copy.deepcopy(cfg)
     try:

@@ -213,6 +213,12 @@ def test_every_kind_of_shipped_config_either_works_or_says_why_not():
     assert done > 90
 
 
+def tiny_retriever(name: str) -> Config:
+    cfg = tiny_classifier()
+    cfg.model.type = name
+    return cfg
+
+
 @pytest.mark.parametrize(
     ("cfg", "message"),
     [
@@ -240,8 +246,17 @@ def test_every_kind_of_shipped_config_either_works_or_says_why_not():
             "decode_head is None",
         ),
         (Config({"model": {"head": "LinearClsHead"}, "val_dataloader": {"a": 1}}), "dict\\(type"),
+        (Config({"model": {"head": [{"num_classes": 4}]}}), "head is \\[.*dict\\(type"),
+        (Config({"model": {"decode_head": [{}, "x"]}}), "decode_head\\[1\\] is 'x'"),
+        (Config({"model": ["x"]}), "model is \\['x'\\]"),
+        (tiny_classifier(loss="CrossEntropyLoss"), "head.loss is 'CrossEntropyLoss'.*dict"),
+        (tiny_segmentor(loss_decode=["x"]), "loss_decode is \\['x'\\].*dict"),
+        (tiny_classifier(num_classes="4"), "num_classes='4'; a whole number"),
         (tiny_classifier(type="ArcFaceClsHead"), "bare cosine"),
+        (tiny_classifier(type="mmpretrain.ArcFaceClsHead"), "bare cosine"),
         (cls("arcface/resnet50-arcface_8xb32_inshop.py"), "ranks images"),
+        (tiny_retriever("mmpretrain.BaseRetriever"), "ranks images"),
+        (tiny_retriever("ImageToImageRetriever"), "ranks images"),
         (cls("resnet/resnet50_8xb32-mixup_in1k.py"), "type='LinearClsHead'"),
         (cls("resnet/resnet50_8xb256-rsb-a1-600e_in1k.py"), "mode='original'"),
         (tiny_classifier(loss={"type": "FocalLoss"}), "CrossEntropyLoss"),
