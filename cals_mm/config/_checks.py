@@ -91,8 +91,11 @@ def refuse_stateful(cfg: Config) -> None:
         ValueError: If there is one; the message names it.
     """
     stateful = [method for method in METHODS.values() if method.hook and method.loss]
-    types = {name for m in stateful for name in (m.loss.__name__, m.hook)}  # type: ignore[union-attr]
-    found = next((name for name in _types(cfg) if name in types), None)
+    losses = {method.loss.__name__ for method in stateful if method.loss}
+    hooks = {method.hook for method in stateful}
+    names = list(_types(cfg))
+    # The loss tells the method; one hook serves several.
+    found = next((name for types in (losses, hooks) for name in names if name in types), None)
     if found:
         what = "CALS" if found.startswith("CALS") else "a method"
         raise ValueError(

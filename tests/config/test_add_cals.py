@@ -213,6 +213,12 @@ def test_every_kind_of_shipped_config_either_works_or_says_why_not():
     assert done > 90
 
 
+def mixing_classifier(head: str) -> Config:
+    cfg = tiny_classifier(type=head)
+    cfg.model.data_preprocessor = {"batch_augments": {"augments": [{"type": "Mixup"}]}}
+    return cfg
+
+
 def tiny_retriever(name: str) -> Config:
     cfg = tiny_classifier()
     cfg.model.type = name
@@ -245,6 +251,8 @@ def tiny_retriever(name: str) -> Config:
             Config({"model": {"decode_head": None}, "val_dataloader": {"a": 1}}),
             "decode_head is None",
         ),
+        (Config({"model": {"decode_head": ()}}), "decode_head is \\(\\)"),
+        (Config({"model": {"decode_head": {}}}), "decode_head is {}"),
         (Config({"model": {"head": "LinearClsHead"}, "val_dataloader": {"a": 1}}), "dict\\(type"),
         (Config({"model": {"head": [{"num_classes": 4}]}}), "head is \\[.*dict\\(type"),
         (Config({"model": {"decode_head": [{}, "x"]}}), "decode_head\\[1\\] is 'x'"),
@@ -258,11 +266,21 @@ def tiny_retriever(name: str) -> Config:
         (tiny_retriever("mmpretrain.BaseRetriever"), "ranks images"),
         (tiny_retriever("ImageToImageRetriever"), "ranks images"),
         (cls("resnet/resnet50_8xb32-mixup_in1k.py"), "type='LinearClsHead'"),
+        (cls("resnet/resnet50_8xb32-cutmix_in1k.py"), "type='LinearClsHead'"),
+        (mixing_classifier("MultiLabelLinearClsHead"), "type='LinearClsHead'"),
         (cls("resnet/resnet50_8xb256-rsb-a1-600e_in1k.py"), "mode='original'"),
         (tiny_classifier(loss={"type": "FocalLoss"}), "CrossEntropyLoss"),
         (tiny_classifier(loss={"type": "AsymmetricLoss"}), "CrossEntropyLoss"),
         (tiny_classifier(num_classes=None), "--method-options num_classes"),
         (cls("mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py"), "number of classes.*val_data"),
+        (
+            tiny_segmentor(loss_decode=[{"type": "mmseg.CrossEntropyLoss", "use_sigmoid": True}]),
+            "sigmoid",
+        ),
+        (
+            tiny_segmentor(type="OtherHead", loss_decode=3 * [{"type": "mmseg.CrossEntropyLoss"}]),
+            "3",
+        ),
         (tiny_segmentor(type="MyHead", loss_decode=2 * [{"type": "CrossEntropyLoss"}]), "by hand"),
         (
             tiny_segmentor(

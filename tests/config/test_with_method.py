@@ -112,8 +112,12 @@ def test_a_method_with_state_is_not_replaced_or_extended(first, second):
     build = BOTH[METHODS[first].only or "segmentation"]
     options = {"num_samples": 9} if "num_samples" in METHODS[first].takes else {}
     cfg = with_method(build(), first, **options)
-    with pytest.raises(ValueError, match="the config has .* already"):
-        with_method(cfg, second)
+    loss = METHODS[first].loss.__name__
+    what = "CALS" if loss == "CALSLoss" else "a method"
+    hooks_first = Config({"custom_hooks": cfg.custom_hooks, **cfg.to_dict()})
+    for one in (cfg, hooks_first):
+        with pytest.raises(ValueError, match=rf"the config has {what} already \({loss}\)"):
+            with_method(one, second)
 
 
 @pytest.mark.parametrize(

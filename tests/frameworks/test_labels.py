@@ -1,5 +1,7 @@
 """Labels are read through every wrapper that MMEngine and torch have."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
@@ -49,6 +51,17 @@ class NoLabels(Wrapped):
         return {}
 
 
+class Categories(NoLabels):
+    """Gives labels in one way only, and each in a container of this type."""
+
+    def __init__(self, container: Any) -> None:
+        self.inner = Labelled()
+        self.container = container
+
+    def get_cat_ids(self, index: int) -> Any:
+        return self.container([LABELS[index]])
+
+
 WRAPPERS = {
     "data set": (Labelled, LABELS),
     "joined": (lambda: ConcatDataset([Labelled(), Labelled()]), 2 * LABELS),
@@ -64,6 +77,9 @@ WRAPPERS = {
         2 * LABELS,
     ),
     "the user's": (Wrapped, LABELS),
+    "categories in lists": (lambda: Categories(list), LABELS),
+    "in tuples": (lambda: Categories(tuple), LABELS),
+    "in arrays": (lambda: Categories(np.array), LABELS),
 }
 
 

@@ -220,3 +220,26 @@ def test_pictures_reach_the_visualizer(tmp_path):
     (picture,) = tmp_path.rglob("*.png")
     assert picture.name.startswith("a_b_val_")
     assert cv2.imread(str(picture)).std() > 10
+
+
+@pytest.mark.parametrize(
+    "part, what",
+    [
+        ("mmengine.visualization.Visualizer.add_image", "drawing the reliability diagram"),
+        ("cals_mm.visualization.reliability_diagram", "drawing the reliability diagram"),
+        ("cals_mm.metrics._report.class_table", "the table of the classes"),
+    ],
+)
+def test_a_report_that_fails_costs_no_value(tmp_path, monkeypatch, log, part, what):
+    def fail(*args, **kwargs):
+        raise RuntimeError("cannot\ndraw")
+
+    expected = evaluate(CalibrationMetric(draw=False, class_table=False), [image(0)])
+    visualizer = Visualizer.get_instance(
+        f"failing-{tmp_path.name}", vis_backends=[{"type": "LocalVisBackend"}], save_dir=tmp_path
+    )
+    monkeypatch.setattr(part, fail)
+    found = evaluate(CalibrationMetric(), [image(0)])
+    Visualizer._instance_dict.pop(visualizer.instance_name)
+    assert found == expected
+    assert f"{what} failed, and the run goes on without: RuntimeError: cannot draw" in log.text

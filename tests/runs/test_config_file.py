@@ -54,6 +54,7 @@ def test_what_can_be_trained_passes(changes: dict) -> None:
     "scope, base",
     [
         ("mmseg", "mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py"),
+        ("mmseg", "mmsegmentation::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py"),
         ("mmpretrain", "mmpretrain::resnet/resnet18_8xb32_in1k.py"),
     ],
 )
