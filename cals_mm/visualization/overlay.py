@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .canvas import name_legend, new_figure, render
 from .names import short_names
 
 __all__ = ["class_key", "overlay"]
@@ -61,13 +60,17 @@ def class_key(names: Sequence[str], palette: Sequence[Sequence[int]]) -> np.ndar
     Returns:
         Picture (H, W, 3), uint8 RGB.
     """
-    from matplotlib.patches import Patch
+    from PIL import Image, ImageDraw, ImageFont
 
-    columns = -(-len(names) // 25)
-    figure = new_figure(2.6 * columns, 0.24 * -(-len(names) // columns) + 0.3)
-    patches = [Patch(color=(red / 255, green / 255, blue / 255)) for red, green, blue in palette]
-    legend = figure.legend(
-        patches, ["-"] * len(names), loc="center", ncols=columns, frameon=False, fontsize=10
-    )
-    name_legend(legend, short_names(names))
-    return render(figure)
+    names = short_names(names)
+    font = ImageFont.load_default(15)
+    column = 70 + int(max(font.getlength(name) for name in names))
+    rows = min(len(names), 25)
+    size = (10 + column * -(-len(names) // rows), 10 + 24 * rows)
+    picture = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(picture)
+    for number, (name, colour) in enumerate(zip(names, palette, strict=True)):
+        left, top = 10 + column * (number // rows), 10 + 24 * (number % rows)
+        draw.rectangle((left, top, left + 30, top + 14), fill=tuple(colour))
+        draw.text((left + 40, top - 2), name, "black", font)
+    return np.asarray(picture)
