@@ -95,6 +95,12 @@ def _logits(sample: Mapping[str, Any]) -> Tensor:
 def _target(sample: Mapping[str, Any]) -> Tensor:
     if "gt_sem_seg" in sample:
         target = _data(sample["gt_sem_seg"])
+        if target.shape[:-2].numel() != 1:
+            raise ValueError(
+                f"the label map gt_sem_seg has shape {tuple(target.shape)} but a label is one "
+                "number for each pixel: it was read from a colour picture, so convert its colours "
+                "to class numbers in a single channel"
+            )
         return target.reshape(target.shape[-2:])
     if "gt_label" in sample:
         label: Tensor = sample["gt_label"]

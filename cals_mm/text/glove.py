@@ -45,7 +45,7 @@ def read_glove(path: str | Path, vocabulary: Vocabulary, dim: int) -> dict[int, 
             bar.update(len(line))
             line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
             # Some words in the larger files contain spaces.
-            word, *numbers = line.rstrip(b"\r\n").rsplit(b" ", dim)
+            word, *numbers = line.rstrip().rsplit(b" ", dim)
             if len(numbers) != dim or (number == 1 and b" " in word):
                 raise ValueError(
                     f"{path}, line {number} has {line.count(b' ')} numbers: expected a word and "

@@ -23,6 +23,14 @@ def test_segmentation(as_dict: bool) -> None:
     assert torch.equal(target, label[0].long())
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 1, 4, 5), (4, 4, 5)])
+def test_a_label_map_of_several_channels_is_named(shape: tuple[int, ...]) -> None:
+    sample = {"seg_logits": torch.randn(3, 4, 5), "gt_sem_seg": {"data": torch.zeros(shape)}}
+    with pytest.raises(ValueError, match="a label is one number for each pixel") as error:
+        logits_and_target(sample)
+    assert str(shape) in str(error.value) and "\n" not in str(error.value)
+
+
 def test_raw_scores_are_kept_where_the_softmax_underflows() -> None:
     from mmpretrain.models import ImageClassifier, LinearClsHead
     from mmpretrain.structures import DataSample
