@@ -234,7 +234,7 @@ def test_glove_vectors_are_those_of_the_words(tmp_path):
 @pytest.mark.parametrize("end", [" \n", "\t\r\n", "  "])
 def test_space_at_the_end_of_a_line_is_no_number(tmp_path, end):
     file = tmp_path / "g.txt"
-    file.write_bytes(f"two words 4 5 6\nb 1 2 3{end}".encode())
+    file.write_bytes(f"other 4 5 6\nb 1 2 3{end}".encode())
     vectors = read_glove(file, Vocabulary(["b"]), dim=3)
     assert [vector.tolist() for vector in vectors.values()] == [[1.0, 2.0, 3.0]]
 
