@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cals_mm.functional._probabilities import LogitsCheck
 from cals_mm.posthoc.folding import repeatable
 
 from .keep_logits import keep_logits
@@ -34,7 +35,8 @@ def compare_training_scores(model: nn.Module, name: str, loader: Any) -> bool | 
 
     Returns:
         Whether they are the same up to a constant, as for a softmax; None if that cannot be told,
-        because the model allows no such comparison or its training scores are random.
+        because the model allows no such comparison, its training scores are random, or it predicts
+        no logits.
     """
     try:
         data = repeatable(lambda: loader.collate_fn([loader.dataset[0]]))()
@@ -42,6 +44,10 @@ def compare_training_scores(model: nn.Module, name: str, loader: Any) -> bool | 
             predicted = repeatable(lambda: _predicted(model, data))()
             runs = [repeatable(lambda: _trained(model, name, data), seed)() for seed in (0, 1)]
     except Exception:  # if anything is wrong, the training says it better
+        return None
+    check = LogitsCheck()
+    check.add(predicted)
+    if check.warning():  # predictions that are no logits are reported where they are read
         return None
     first, second = ([each for each in run if each.shape == predicted.shape] for run in runs)
     if any(_same(scores, predicted) for scores in first):
