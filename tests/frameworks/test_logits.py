@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
 
@@ -39,10 +40,11 @@ def test_raw_scores_are_kept_where_the_softmax_underflows() -> None:
         def forward(self, x):
             return (x,)
 
-    model = ImageClassifier(
-        backbone=dict(type=Scale),
-        head=LinearClsHead(num_classes=3, in_channels=3),
-    ).eval()
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        model = ImageClassifier(
+            backbone=dict(type=Scale),
+            head=LinearClsHead(num_classes=3, in_channels=3),
+        ).eval()
     nn.init.eye_(model.head.fc.weight)
     nn.init.zeros_(model.head.fc.bias)
     scores = torch.tensor([[0.0, 300.0, -50.0], [1.0, 2.0, 3.0]])
