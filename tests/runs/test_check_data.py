@@ -49,14 +49,8 @@ def processor_time(*command: object) -> tuple[float, str]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, process.stdout
 
 
-@pytest.fixture(scope="module")
-def of_torch() -> float:
-    """What a script that imports torch costs on this machine."""
-    return min(processor_time("-c", "import torch")[0] for _ in range(2))
-
-
 @pytest.mark.parametrize("name", CONFIGS)
-def test_missing_data_are_told_first_and_alone(name, of_torch, tmp_path):
+def test_missing_data_are_told_first_and_alone(name, tmp_path):
     nowhere = tmp_path / "data" / "nowhere"
     nowhere.mkdir(parents=True)
     method = () if "cals/" in str(CONFIGS[name]) else ("--method", "cals", "--margin", 8)
@@ -69,8 +63,8 @@ def test_missing_data_are_told_first_and_alone(name, of_torch, tmp_path):
     assert str(nowhere) in lines[-1]
     assert len(lines) <= 2, shown
     assert not list((tmp_path / "run").iterdir())  # no log, no config
-    # 1.6 times where it was written; a run that comes as far as the model takes four times.
-    assert seconds < 3 * of_torch, (seconds, of_torch)
+    # The users' five seconds, without those that other processes take.
+    assert seconds < 5
 
 
 def test_it_takes_five_seconds_at_most(tmp_path):
