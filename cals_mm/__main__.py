@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if error.name != "mmengine":
             raise
         parser.exit(2, f"error: {error}\n")
+    except KeyboardInterrupt:  # the libraries take seconds
+        parser.exit(130, "interrupted\n")
     from cals_mm.runs import run
 
     run(module.main, arguments[1:])

@@ -132,6 +132,7 @@ def check_shift(task: Task, words: Sequence[str]) -> list[str]:
     return [str(corruption) for corruption in corruptions]
 
 
+@runs.on_interrupt("the same command goes on")
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
@@ -184,9 +185,6 @@ def run_to_the_end(campaign: Campaign) -> None:
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         campaign.run()
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -176,7 +176,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     predict, results, model = task
     refuse_to_replace(results, inputs)
     failures = 0
-    with ThreadPoolExecutor(2) as pool, runs.written_by("--out"):
+    with (
+        runs.on_interrupt(results.after_interrupt()),
+        ThreadPoolExecutor(2) as pool,
+        runs.written_by("--out"),
+    ):
         outcomes = results.write(predict(inputs, pool), pool)
         for failure in tqdm(outcomes, total=len(inputs), unit="file"):
             if failure is not None:

@@ -127,7 +127,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     threads = runs.choose_threads(cfg)
     if threads and runs.rank() == 0:
         print(threads, flush=True)
-    with runs.data_explained(cfg, LOADERS):
+    advice = "add --resume to continue from the last checkpoint"
+    with runs.data_explained(cfg, LOADERS), runs.on_interrupt(advice):
         runs.build_runner(cfg).train()
     if runs.rank() == 0:
         folder = os.path.relpath(work_dir)

@@ -71,6 +71,10 @@ class LineFile:
                     self._first.append(line)
                 yield None
 
+    def after_interrupt(self) -> str:
+        """What an interruption leaves behind."""
+        return "nothing was written"
+
     def summary(self) -> str:
         """The first predictions as a table, and where all are."""
         width = max([len(short(line["class"])) for line in self._first], default=0)

@@ -91,6 +91,10 @@ class MapFiles:
             picture = class_key(names, self._palette[: self._num_classes])
             files.write_bytes(key, png(picture), overwrite=self.overwrite)
 
+    def after_interrupt(self) -> str:
+        """What an interruption leaves behind."""
+        return f"what was finished is in {self.folder}; --overwrite predicts all again"
+
     def summary(self) -> str:
         """What was written."""
         found = f"class maps, confidence maps and overlays: {self.folder}"

@@ -9,7 +9,7 @@ from .conformal import fit_sets, fit_threshold, sets_reached, threshold_reached
 from .corruption import Corruption, corrupt_test_images
 from .data_root import set_data_root
 from .devices import prepare_devices, rank
-from .errors import run
+from .errors import on_interrupt, run
 from .glove import use_glove
 from .held_out import held_out_halves, held_out_logits, held_out_runner, refuse_test_files
 from .precision import use_mixed_precision
@@ -54,6 +54,7 @@ __all__ = [
     "held_out_temperature",
     "is_remote",
     "load_config",
+    "on_interrupt",
     "prepare_devices",
     "prepare_work_dir",
     "rank",

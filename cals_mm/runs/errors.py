@@ -6,13 +6,13 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from .devices import leave_process_group, rank
 from .screen import quiet_screen
 
-__all__ = ["one_line", "run"]
+__all__ = ["on_interrupt", "one_line", "run"]
 
 # Raised by this package, MMEngine's registries and the file system for wrong values, names and
 # paths, and by the frameworks for models that cannot be trained. Other exceptions (RuntimeError,
@@ -23,6 +23,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 """Error numbers of a full disk."""
 
 DEBUG_VARIABLE = "CALS_MM_DEBUG"
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of a shell."""
 
 
 def run(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | None = None) -> None:
@@ -40,14 +43,30 @@ def run(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | No
         with nullcontext() if debug else quiet_screen():
             main(argv)
             leave_process_group()
-    except KeyboardInterrupt:
-        _say("interrupted; --resume continues from the last checkpoint")
-        sys.exit(130)
+    except KeyboardInterrupt as interrupt:
+        _say("; ".join(["interrupted", *interrupt.args]))
+        sys.exit(INTERRUPTED)
     except USER_ERRORS as error:
         if debug:
             traceback.print_exc()
         _say(f"error: {one_line(error)}")
         sys.exit(2)
+
+
+@contextmanager
+def on_interrupt(advice: str) -> Iterator[None]:
+    """Let :func:`run` say more than "interrupted" if Ctrl-C ends the block; a decorator too.
+
+    Args:
+        advice: What the block leaves behind, and how to go on.
+
+    Raises:
+        KeyboardInterrupt: With the advice, after Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(advice) from None
 
 
 def one_line(error: BaseException) -> str:

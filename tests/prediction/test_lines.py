@@ -12,6 +12,8 @@ from mmengine.registry import MODELS, DefaultScope
 from cals_mm.commands.predict import main
 from cals_mm.posthoc import PredictionSets
 from cals_mm.posthoc.checkpoint import noted_checkpoint
+from cals_mm.prediction import LineFile
+from cals_mm.runs import run
 from cals_mm.text.predict import TextPredictor
 from cals_mm.text.vocabulary import Vocabulary
 from tests.tiny_text import tiny_text
@@ -119,3 +121,23 @@ def test_texts(tmp_path):
     assert [line["class"] in names and len(line["set"]) > 0 for line in found] == [True] * 3
     with pytest.raises(ValueError, match="exists and is not overwritten"):
         main([*files, str(posts), "--out", str(tmp_path / "out")])
+
+
+def test_an_interruption_leaves_no_part_of_the_file(tmp_path, monkeypatch, capsys):
+    cfg = tiny_text(tmp_path, vocabulary_size=500)
+    files = save(cfg, tmp_path, tuple(map(str, range(20))), vocabulary="word", max_length=9)
+    for number in range(2):
+        (tmp_path / f"{number}.txt").write_text("word")
+    write_line = LineFile._line
+
+    def interrupt_at_1(self, prediction):
+        if prediction.input.path.endswith("1.txt"):
+            raise KeyboardInterrupt
+        return write_line(self, prediction)
+
+    monkeypatch.setattr(LineFile, "_line", interrupt_at_1)
+    with pytest.raises(SystemExit) as end:
+        run(main, [*files, str(tmp_path), "--out", str(tmp_path / "out")])
+    assert end.value.code == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted; nothing was written"
+    assert list((tmp_path / "out").iterdir()) == []

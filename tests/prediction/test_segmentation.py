@@ -16,7 +16,8 @@ pytest.importorskip("mmseg", reason="mmsegmentation is not installed")
 from cals_mm.commands.predict import main
 from cals_mm.posthoc import RiskThreshold
 from cals_mm.posthoc.checkpoint import noted_checkpoint
-from cals_mm.prediction import REJECTED, ImageModel, Input
+from cals_mm.prediction import REJECTED, ImageModel, Input, MapFiles
+from cals_mm.runs import run
 from tests.tiny import CLASSES, make_images, tiny_config
 
 RISK = RiskThreshold(risk=0.05, threshold=0.35, min_share=0.01, images=99)
@@ -138,6 +139,27 @@ def test_results_are_not_overwritten_silently(model, tmp_path):
     assert not (tmp_path / "classes" / "0.png").exists(), "refused before the first image"
     predict(model, tmp_path, "--overwrite")
     assert file.read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_an_interruption_leaves_what_was_finished(model, tmp_path, monkeypatch, capsys):
+    maps = MapFiles._maps
+
+    def interrupt_at_1(self, prediction):
+        if prediction.input.name == "1":
+            raise KeyboardInterrupt
+        return maps(self, prediction)
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(MapFiles, "_maps", interrupt_at_1)
+    with pytest.raises(SystemExit) as end:
+        run(main, [*map(str, model), "--out", str(out)])
+    assert end.value.code == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"interrupted; what was finished is in {out}; --overwrite predicts all again"
+    assert [file.name for file in (out / "overlay").iterdir()] == ["0.jpg"]
+    monkeypatch.setattr(MapFiles, "_maps", maps)
+    predict(model, out, "--overwrite")
+    assert len(list((out / "overlay").iterdir())) == 3
 
 
 @pytest.mark.parametrize(
