@@ -5,6 +5,7 @@ In a checkout ``.mim`` holds links to ``configs`` and ``tools``.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def config_file(path: str) -> Path:
     problem = "is a folder" if file.is_dir() else "does not exist"
     raise FileNotFoundError(
         f"config file {path!r} {problem}; give the path of a config file, or a packaged one such "
-        f"as {SCOPE}::cals/deeplabv3_demo.py"
+        f"as {_most_like(path)}"
     )
 
 
@@ -63,6 +64,19 @@ def leave_scope(value: Any) -> None:
     elif isinstance(value, (list, tuple)):
         for item in value:
             leave_scope(item)
+
+
+def _most_like(name: str) -> str:
+    """Name of the packaged config that may have been meant."""
+    folder = PACKAGED / "configs"
+    names = [
+        file.relative_to(folder).as_posix()
+        for method in ("cals", "ce")
+        for file in sorted((folder / method).glob("*.py"))
+    ]
+    inner = name.removeprefix(f"{SCOPE}::").removeprefix("configs/")
+    found = get_close_matches(inner, names, n=1) or ["cals/deeplabv3_demo.py"]
+    return f"{SCOPE}::{found[0]}"
 
 
 def _packaged(name: str) -> Path | None:

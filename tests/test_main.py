@@ -121,6 +121,15 @@ def test_errors_of_a_command_are_one_line(capsys):
     assert "cals_mm::cals/deeplabv3_demo.py" in line
 
 
+@pytest.mark.parametrize(
+    "name", ["cals_mm::ce/resnet_digit-lt.py", "configs/ce/resnet_digits_lt.py"]
+)
+def test_a_wrong_name_of_a_config_suggests_the_one_most_like_it(capsys, name):
+    with pytest.raises(SystemExit):
+        main(["train", name])
+    assert "such as cals_mm::ce/resnet_digits-lt.py" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["trian"], ["--nonsense"]])
 def test_an_unknown_command(capsys, arguments):
     with pytest.raises(SystemExit) as caught:

@@ -178,6 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     failures = 0
     with (
         runs.on_interrupt(results.after_interrupt()),
+        runs.quiet_opencv(),
         ThreadPoolExecutor(2) as pool,
         runs.written_by("--out"),
     ):

@@ -16,6 +16,7 @@ from .precision import use_mixed_precision
 from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
 from .scaling import Scaling, calibration_test, held_out_temperature, scale_model_
+from .screen import quiet_opencv
 from .split import Prediction, batch_predictions, split_predictions, trained_runner
 from .threads import choose_threads, cores, use_threads
 from .work_dir import (
@@ -57,6 +58,7 @@ __all__ = [
     "on_interrupt",
     "prepare_devices",
     "prepare_work_dir",
+    "quiet_opencv",
     "rank",
     "refuse_test_files",
     "refuse_to_overwrite",

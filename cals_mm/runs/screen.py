@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
 
+import cv2
 from mmengine.logging import MMLogger
 
-__all__ = ["quiet_screen"]
+__all__ = ["quiet_opencv", "quiet_screen"]
 
 LOGGED = re.compile(
     r"(INFO|WARNING)(\x1b\[0m)? - "
@@ -43,6 +44,9 @@ PRINTED = re.compile(
     re.DOTALL,
 )
 """Texts and warnings that nobody writes down."""
+
+ERRORS_ONLY = 2
+"""OpenCV's ``LOG_LEVEL_ERROR``."""
 
 
 class _Screen:
@@ -86,6 +90,18 @@ def quiet_screen() -> Iterator[None]:
     finally:
         if MMLogger._instance_dict:
             _write_to_log(MMLogger.get_current_instance(), kept_back)
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep from the screen what OpenCV says of images that the block itself reports."""
+    # Of OpenCV 4 and 5; both return the level that was set before.
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+    before = set_level(ERRORS_ONLY)
+    try:
+        yield
+    finally:
+        set_level(before)
 
 
 def _write_to_log(logger: logging.Logger, texts: list[str]) -> None:
