@@ -26,6 +26,8 @@ CORE_INSTALLED := $(CORE_VENV)/.installed
 # Says that make created the environment, so that `make clean` may delete it.
 OWNED := $(VENV)/.made-by-make
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# pip's output goes to install.log in the environment; with VERBOSE=1 to the screen.
+pip = @.ci/quietly 'installing $(1) into $(2)' $(2)/install.log $(2)/bin/python -m pip install
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -37,24 +39,25 @@ help: ## list the targets
 	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) TEST_WORKERS=$(TEST_WORKERS) PYTEST_ARGS DEMO_ARGS"
 
 install: $(INSTALLED) ## make the environment and install the project with its tested versions
+	@echo "installed in $(VENV); next: source $(BIN)/activate, or make demo"
 
 # pip comes last into a new environment, so one that was interrupted is made again.
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "make: '$(PYTHON)' is not Python 3.10 or newer; name one with 'make PYTHON=...'" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@touch $(OWNED)
 
 # The stamp is written last and removed first, so an install that fails half way is done again.
 # pip is order-only: upgrading it does not ask for a new install.
 $(INSTALLED): setup.py constraints.txt $(wildcard csrc/*) | $(BIN)/pip
 	@rm -f $@
-	$(BIN)/python -m pip install -c constraints.txt -e '.[onedl,text,test,docs,dev]'
+	$(call pip,the project and what it needs,$(VENV)) -c constraints.txt -e '.[onedl,text,test,docs,dev]'
 	@touch $@
 
 $(BENCH_INSTALLED): $(INSTALLED)
 	@rm -f $@
-	$(BIN)/python -m pip install -c constraints.txt -e '.[bench]'
+	$(call pip,the libraries of the benchmarks,$(VENV)) -c constraints.txt -e '.[bench]'
 	@touch $@
 
 test: $(INSTALLED) ## run the whole test suite
@@ -63,10 +66,10 @@ test: $(INSTALLED) ## run the whole test suite
 
 $(OPENMMLAB_INSTALLED): setup.py constraints-openmmlab.txt tests/openmmlab/mmcv_ext.py $(wildcard csrc/*)
 	@rm -f $@
-	$(PYTHON) -m venv $(OPENMMLAB_VENV)
-	$(OPENMMLAB_BIN)/python -m pip install -r constraints-openmmlab.txt
-	$(OPENMMLAB_BIN)/python -m pip install -c constraints-openmmlab.txt --no-deps -e .
-	cp tests/openmmlab/mmcv_ext.py \
+	@$(PYTHON) -m venv $(OPENMMLAB_VENV)
+	$(call pip,the original OpenMMLab,$(OPENMMLAB_VENV)) -r constraints-openmmlab.txt
+	$(call pip,the project,$(OPENMMLAB_VENV)) -c constraints-openmmlab.txt --no-deps -e .
+	@cp tests/openmmlab/mmcv_ext.py \
 	  "$$($(OPENMMLAB_BIN)/python -c 'import mmcv; print(mmcv.__path__[0])')/_ext.py"
 	@touch $@
 
@@ -83,9 +86,9 @@ test-openmmlab-quick: test-openmmlab ## integration, hooks, configs and tools on
 
 $(CORE_INSTALLED): setup.py constraints-core.txt $(wildcard csrc/*)
 	@rm -f $@
-	$(PYTHON) -m venv $(CORE_VENV)
-	$(CORE_BIN)/python -m pip install -r constraints-core.txt
-	$(CORE_BIN)/python -m pip install --no-deps -e .
+	@$(PYTHON) -m venv $(CORE_VENV)
+	$(call pip,the oldest PyTorch,$(CORE_VENV)) -r constraints-core.txt
+	$(call pip,the project,$(CORE_VENV)) --no-deps -e .
 	@touch $@
 
 CORE := functional core posthoc
@@ -97,13 +100,13 @@ test-core: $(CORE_INSTALLED) ## test what needs torch alone, on the oldest torch
 	  $(CORE_BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(CORE_TESTS) $(PYTEST_ARGS)
 
 demo: $(INSTALLED) ## train CE and CALS on demo data, compare them, draw the pictures
-	$(BIN)/python tools/demo.py $(DEMO_ARGS)
+	@$(BIN)/python tools/demo.py $(DEMO_ARGS)
 
 demo-classification: $(INSTALLED) ## the same for a classifier, on digits with a long tail
-	$(BIN)/python tools/demo.py --task classification $(DEMO_ARGS)
+	@$(BIN)/python tools/demo.py --task classification $(DEMO_ARGS)
 
 demo-text: $(INSTALLED) ## the same for texts, on docstrings of Python's standard library
-	$(BIN)/python tools/demo.py --task text $(DEMO_ARGS)
+	@$(BIN)/python tools/demo.py --task text $(DEMO_ARGS)
 
 # A copy of the sources, so that the extension in use stays as it is.
 SANITIZED := build/sanitized
