@@ -26,8 +26,8 @@ CORE_INSTALLED := $(CORE_VENV)/.installed
 # Says that make created the environment, so that `make clean` may delete it.
 OWNED := $(VENV)/.made-by-make
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# pip's output goes to install.log in the environment; with VERBOSE=1 to the screen.
-pip = @.ci/quietly 'installing $(1) into $(2)' $(2)/install.log $(2)/bin/python -m pip install
+# pip's output goes to install.log in the environment; with VERBOSE=1, or CI, to the screen.
+pip = @.ci/quietly 'installing into $(1)' $(1)/install.log $(1)/bin/python -m pip install
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -52,12 +52,12 @@ $(BIN)/pip:
 # pip is order-only: upgrading it does not ask for a new install.
 $(INSTALLED): setup.py constraints.txt $(wildcard csrc/*) | $(BIN)/pip
 	@rm -f $@
-	$(call pip,the project and what it needs,$(VENV)) -c constraints.txt -e '.[onedl,text,test,docs,dev]'
+	$(call pip,$(VENV)) -c constraints.txt -e '.[onedl,text,test,docs,dev]'
 	@touch $@
 
 $(BENCH_INSTALLED): $(INSTALLED)
 	@rm -f $@
-	$(call pip,the libraries of the benchmarks,$(VENV)) -c constraints.txt -e '.[bench]'
+	$(call pip,$(VENV)) -c constraints.txt -e '.[bench]'
 	@touch $@
 
 test: $(INSTALLED) ## run the whole test suite
@@ -67,8 +67,8 @@ test: $(INSTALLED) ## run the whole test suite
 $(OPENMMLAB_INSTALLED): setup.py constraints-openmmlab.txt tests/openmmlab/mmcv_ext.py $(wildcard csrc/*)
 	@rm -f $@
 	@$(PYTHON) -m venv $(OPENMMLAB_VENV)
-	$(call pip,the original OpenMMLab,$(OPENMMLAB_VENV)) -r constraints-openmmlab.txt
-	$(call pip,the project,$(OPENMMLAB_VENV)) -c constraints-openmmlab.txt --no-deps -e .
+	$(call pip,$(OPENMMLAB_VENV)) -r constraints-openmmlab.txt
+	$(call pip,$(OPENMMLAB_VENV)) -c constraints-openmmlab.txt --no-deps -e .
 	@cp tests/openmmlab/mmcv_ext.py \
 	  "$$($(OPENMMLAB_BIN)/python -c 'import mmcv; print(mmcv.__path__[0])')/_ext.py"
 	@touch $@
@@ -87,8 +87,8 @@ test-openmmlab-quick: test-openmmlab ## integration, hooks, configs and tools on
 $(CORE_INSTALLED): setup.py constraints-core.txt $(wildcard csrc/*)
 	@rm -f $@
 	@$(PYTHON) -m venv $(CORE_VENV)
-	$(call pip,the oldest PyTorch,$(CORE_VENV)) -r constraints-core.txt
-	$(call pip,the project,$(CORE_VENV)) --no-deps -e .
+	$(call pip,$(CORE_VENV)) -r constraints-core.txt
+	$(call pip,$(CORE_VENV)) --no-deps -e .
 	@touch $@
 
 CORE := functional core posthoc

@@ -102,3 +102,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"\nTest split ({test_split}), {time.monotonic() - began:.0f} s:\n")
     print(figures_table(results))
     print(f"\nPicture: {picture}; report: {out / 'results.html'}; curves and logs: {out}")
+    print("next: cals train YOUR_CONFIG.py --cals")

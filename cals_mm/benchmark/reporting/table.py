@@ -75,13 +75,17 @@ def _differences(results: Results, columns: Sequence[Column], where: str) -> lis
 
 
 def figures_table(results: Results) -> str:
-    """The figures alone: means over the seeds, without settings and comparisons."""
-    lines = [_row(["", *(column.heading for column in results.columns)])]
-    lines.append(_row(["---"] * (len(results.columns) + 1)))
-    for row in results.rows:
-        figures = [cell(row, column) for column in results.columns]
-        lines.append(_row([METHODS[row.method].title, *figures]))
-    return "\n".join(lines)
+    """The figures alone, for a screen: a line each, a column for each method."""
+    table = [["", *(METHODS[row.method].title for row in results.rows)]]
+    for column in results.columns:
+        table.append([column.heading, *(cell(row, column) for row in results.rows)])
+    names, *figures = ([len(text) for text in texts] for texts in zip(*table, strict=True))
+    widths = [max(figure) for figure in figures]
+    return "\n".join(
+        f"{name:<{max(names)}}"
+        + "".join(f"  {text:>{width}}" for text, width in zip(texts, widths, strict=True))
+        for name, *texts in table
+    )
 
 
 def method_table(results: Results, columns: Sequence[Column]) -> str:
