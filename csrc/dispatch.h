@@ -1,5 +1,6 @@
 /* The kernels for every instruction set, and the choice among them when the program runs. */
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -7,6 +7,7 @@
 #define MANTISSA 23
 #define ROUNDING 12582912.0f
 #define FARTHEST 87.0f
+#define LOWEST (-FLT_MAX / 2)
 #define HALF_ROOT 0x3f3504f3u
 #define NAME(name) JOIN(name, JOIN(float, SET))
 #include "real_math.h"
@@ -21,6 +22,7 @@
 #undef MANTISSA
 #undef ROUNDING
 #undef FARTHEST
+#undef LOWEST
 #undef HALF_ROOT
 #undef NAME
 
@@ -31,6 +33,7 @@
 #define MANTISSA 52
 #define ROUNDING 6755399441055744.0
 #define FARTHEST 708.0
+#define LOWEST (-DBL_MAX / 2)
 #define HALF_ROOT 0x3fe6a09e667f3bcdu
 #define NAME(name) JOIN(name, JOIN(double, SET))
 #include "real_math.h"
@@ -45,5 +48,6 @@
 #undef MANTISSA
 #undef ROUNDING
 #undef FARTHEST
+#undef LOWEST
 #undef HALF_ROOT
 #undef NAME
