@@ -60,23 +60,57 @@ static int whole_loss(const Loss *loss, int64_t samples, int wide, int threads, 
     return missing ? -1 : 0;
 }
 
+/* What the labels say of a loss. */
+typedef struct {
+    int64_t count, bad; /* valid labels; the first that is neither a class nor ignored, or -1 */
+    double weight;      /* sum of their class weights, 0 without weights */
+} Labels;
+
+static Labels read_all_labels(
+    const int64_t *labels, int64_t samples, int64_t classes, int ignores, int64_t ignore_index,
+    const void *class_weight, int wide
+) {
+    const float *narrow_weight = class_weight;
+    const double *wide_weight = class_weight;
+    int64_t count = 0, wrong = 0, bad = -1;
+    double weight = 0;
+#pragma omp simd reduction(+ : count, wrong)
+    for (int64_t i = 0; i < samples; i++) {
+        int64_t counts = !ignores | (labels[i] != ignore_index);
+        count += counts;
+        wrong += counts & ((uint64_t)labels[i] >= (uint64_t)classes);
+    }
+    for (int64_t i = 0; wrong && bad < 0; i++)
+        if (!(ignores && labels[i] == ignore_index) && (uint64_t)labels[i] >= (uint64_t)classes)
+            bad = i;
+    if (class_weight && !wrong)
+        for (int64_t i = 0; i < samples; i++)
+            if (!(ignores && labels[i] == ignore_index))
+                weight += wide ? wide_weight[labels[i]] : narrow_weight[labels[i]];
+    return (Labels){count, bad, weight};
+}
+
+static double inverse(double divisor) { return divisor > 0 ? 1 / divisor : 0; }
+
 PyDoc_STRVAR(loss_doc,
 "loss(samples, threads, wide, logits, gradient, target, sample_weight, class_weight, multipliers,\n"
-"     rho, classes, pixels, rows, ignores, relu, ignore_index, margin, smoothing, entropy_scale,\n"
-"     slope_scale) -> (entropy, penalty, violated)\n\n"
-"Sums over all samples, not scaled; writes their gradient unless its address is 0.  The arguments\n"
-"from `logits` on are the fields of `Loss` in csrc/loss.h; addresses are those of dense memory.");
+"     rho, classes, pixels, rows, ignores, relu, ignore_index, margin, smoothing, avg_factor,\n"
+"     sum_over_classes, penalty_weight) -> (entropy, penalty, violated, bad)\n\n"
+"Means, see `_normalisation.prepare` for their divisors, and the share of violated constraints;\n"
+"writes the gradient unless its address is 0.  Addresses are those of dense memory; `avg_factor` is\n"
+"-inf for None.  Nothing is computed if `bad`, the place of a label out of range, is not -1.");
 
 static PyObject *loss(PyObject *module, PyObject *args) {
     Loss loss;
     long long samples, classes, pixels, ignore_index;
     unsigned long long logits, gradient, target, sample_weight, class_weight, multipliers, rho;
-    int threads, wide;
+    int threads, wide, sum_over_classes;
+    double avg_factor, penalty_weight;
     if (!PyArg_ParseTuple(
-            args, "LipKKKKKKKLLpppLdddd:loss", &samples, &threads, &wide, &logits, &gradient,
+            args, "LipKKKKKKKLLpppLdddpd:loss", &samples, &threads, &wide, &logits, &gradient,
             &target, &sample_weight, &class_weight, &multipliers, &rho, &classes, &pixels,
             &loss.rows, &loss.ignores, &loss.relu, &ignore_index, &loss.margin, &loss.smoothing,
-            &loss.entropy_scale, &loss.slope_scale))
+            &avg_factor, &sum_over_classes, &penalty_weight))
         return NULL;
     loss.logits = ADDRESS(logits);
     loss.gradient = ADDRESS(gradient);
@@ -88,14 +122,27 @@ static PyObject *loss(PyObject *module, PyObject *args) {
     loss.classes = classes;
     loss.pixels = pixels;
     loss.ignore_index = ignore_index;
-    Sums sums;
-    int failed;
+    Sums sums = {0, 0, 0};
+    int failed = 0;
+    double penalty_scale, share;
+    Labels labels;
     Py_BEGIN_ALLOW_THREADS
-    failed = whole_loss(&loss, samples, wide, threads, &sums);
+    labels = read_all_labels(
+        loss.target, samples, classes, loss.ignores, ignore_index, loss.class_weight, wide
+    );
+    share = inverse((double)labels.count) / classes;
+    penalty_scale = sum_over_classes ? share * classes : share;
+    loss.entropy_scale = inverse(
+        avg_factor != -INFINITY ? avg_factor : loss.class_weight ? labels.weight : (double)labels.count
+    );
+    loss.slope_scale = penalty_weight * penalty_scale / loss.margin;
+    if (labels.bad < 0)
+        failed = whole_loss(&loss, samples, wide, threads, &sums);
     Py_END_ALLOW_THREADS
     if (failed)
         return PyErr_NoMemory();
-    return Py_BuildValue("ddd", sums.entropy, sums.penalty, sums.violated);
+    return Py_BuildValue("dddL", sums.entropy * loss.entropy_scale, sums.penalty * penalty_scale,
+                         sums.violated * share, (long long)labels.bad);
 }
 
 #include "penalty_call.h"
@@ -136,27 +183,13 @@ static PyObject *read_labels(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "KLLpLKp:read_labels", &target, &samples, &classes, &ignores,
                           &ignore_index, &class_weight, &wide))
         return NULL;
-    const int64_t *labels = ADDRESS(target);
-    const float *narrow_weight = ADDRESS(class_weight);
-    const double *wide_weight = ADDRESS(class_weight);
-    int64_t count = 0, wrong = 0, bad = -1;
-    double weight = 0;
+    Labels labels;
     Py_BEGIN_ALLOW_THREADS
-#pragma omp simd reduction(+ : count, wrong)
-    for (int64_t i = 0; i < samples; i++) {
-        int64_t counts = !ignores | (labels[i] != ignore_index);
-        count += counts;
-        wrong += counts & ((uint64_t)labels[i] >= (uint64_t)classes);
-    }
-    for (int64_t i = 0; wrong && bad < 0; i++)
-        if (!(ignores && labels[i] == ignore_index) && (uint64_t)labels[i] >= (uint64_t)classes)
-            bad = i;
-    if (class_weight && !wrong)
-        for (int64_t i = 0; i < samples; i++)
-            if (!(ignores && labels[i] == ignore_index))
-                weight += wide ? wide_weight[labels[i]] : narrow_weight[labels[i]];
+    labels = read_all_labels(
+        ADDRESS(target), samples, classes, ignores, ignore_index, ADDRESS(class_weight), wide
+    );
     Py_END_ALLOW_THREADS
-    return Py_BuildValue("LdL", (long long)count, weight, (long long)bad);
+    return Py_BuildValue("LdL", (long long)labels.count, labels.weight, (long long)labels.bad);
 }
 
 #include "calibration_call.h"

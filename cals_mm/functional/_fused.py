@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -15,11 +15,27 @@ from ._normalisation import arithmetic_dtype
 from .backends.installed import has_triton
 from .backends.tiles import dense
 
-__all__ = ["FusedOperator", "Results", "fake_results", "gradient_unit", "stacked"]
+__all__ = ["Computed", "FusedOperator", "fake_results", "gradient_unit", "scalars"]
+
+Number = float | Tensor
+"""A float, or a tensor () where reading its value would be slow or impossible."""
 
 Results = tuple[Tensor, Tensor, Tensor]
-"""The scalar (); other values (n,), the last of which is the unit of the gradient; the gradient
-with respect to the first argument in that unit, empty if it was not requested."""
+"""What the operator returns: the scalar (); its parts (n,), the last of which is the unit of the
+gradient; the gradient with respect to the first argument in that unit, empty if not requested."""
+
+
+class Computed(NamedTuple):
+    """A scalar that was computed together with its gradient."""
+
+    value: Number
+    """The scalar."""
+    parts: Sequence[Number]
+    """Other values."""
+    unit: Number
+    """Unit of the gradient, see :func:`gradient_unit`."""
+    gradient: Tensor | None
+    """Gradient with respect to the logits, in that unit. None if it was not requested."""
 
 
 class FusedOperator:
@@ -30,46 +46,68 @@ class FusedOperator:
 
     Args:
         public: Name of the public function, for error messages.
-        schema: ``name(Tensor logits, ..., bool with_gradient)``; it returns :data:`Results`.
-        run: Computes the results.
-        fake: Returns results of the same shapes with any content.
+        schema: ``name(Tensor logits, ..., bool with_gradient)``: the fields of the problem, then
+            the options; the operator returns :data:`Results`.
+        problem: Type of the problem, a named tuple that begins with the logits.
+        run: Computes the scalar of a problem, given the options.
+        parts: Number of other values.
     """
 
     def __init__(
         self,
         public: str,
         schema: str,
-        run: Callable[..., Results],
-        fake: Callable[..., Results],
+        problem: Any,
+        run: Callable[..., Computed],
+        *,
+        parts: int,
     ) -> None:
+        self._problem = problem
+        self._fields = len(problem._fields)
         self._run = run
         self._node = _node(public)
         self._traced_node = _traced_node(public, self._below_autograd)
         self._operator = define_operator(
             f"{schema} -> (Tensor value, Tensor parts, Tensor gradient)",
-            run,
-            fake,
+            self._results,
+            partial(fake_results, parts=parts + 1),
             autograd=lambda *arguments: self._traced_node.apply(*arguments),
         )
 
-    def __call__(self, *arguments: Any) -> tuple[Tensor, Tensor]:
-        """Return the scalar, differentiable with respect to the first argument, and the values."""
+    def __call__(self, problem: Any, *options: Any) -> tuple[Tensor, Sequence[Tensor]]:
+        """Return the scalar, differentiable with respect to the logits, and the other values.
+
+        The last option tells whether to compute the gradient.
+        """
         if is_compiling():  # the tracer records the operator
-            value, parts, _ = self._operator(*arguments)
+            value, parts, _ = self._operator(*problem, *options)
         elif torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-            value, parts, _ = self._traced_node.apply(*arguments)
+            value, parts, _ = self._traced_node.apply(*problem, *options)
+        elif is_real(problem):
+            # Not through the dispatcher, which costs a small batch several percent.
+            computed = self._run(problem, *options)
+            value, *others = scalars((computed.value, *computed.parts), problem[0])
+            if computed.gradient is not None:
+                value = self._node.apply(problem[0], (value, computed.unit, computed.gradient))
+            return value, others
         else:
-            compute = self._run if is_real(arguments) else self._operator
-            with torch._C._AutoDispatchBelowAutograd():
-                value, parts, gradient = compute(*arguments)
-            if arguments[-1]:
-                value = self._node.apply(arguments[0], (value, parts, gradient))
-        return value, parts
+            value, parts, gradient = self._below_autograd(*problem, *options)
+            if options[-1]:
+                value = self._node.apply(problem[0], (value, parts[-1], gradient))
+        return value, parts.unbind()[:-1]
 
     def _below_autograd(self, *arguments: Any) -> Results:
         with torch._C._AutoDispatchBelowAutograd():
             results: Results = self._operator(*arguments)
         return results
+
+    def _results(self, *arguments: Any) -> Results:
+        problem = self._problem(*arguments[: self._fields])
+        computed = self._run(problem, *arguments[self._fields :])
+        logits = problem[0]
+        value, *parts = scalars((computed.value, *computed.parts, computed.unit), logits)
+        gradient = logits.new_empty(0) if computed.gradient is None else computed.gradient
+        return value, torch.stack(parts), gradient
 
 
 def _node(public: str) -> Any:
@@ -77,12 +115,12 @@ def _node(public: str) -> Any:
 
     class Node(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, logits: Tensor, results: Results) -> Tensor:
+        def forward(ctx: Any, logits: Tensor, computed: tuple[Tensor, Number, Tensor]) -> Tensor:
             # Passed in a tuple: an input returned as it is would be a view, which must not be
             # changed in place.
-            value, parts, gradient = results
+            value, unit, gradient = computed
             ctx.dtype, ctx.used = logits.dtype, False
-            ctx.unit = parts[-1] if gradient.dtype == torch.float16 else None
+            ctx.unit = unit if gradient.dtype == torch.float16 else None
             ctx.save_for_backward(gradient)
             ctx.set_materialize_grads(False)
             return value
@@ -175,16 +213,22 @@ def fake_results(logits: Tensor, *arguments: Any, parts: int) -> Results:
     return logits.new_empty((), dtype=dtype), logits.new_empty(parts, dtype=dtype), gradient
 
 
-def stacked(values: list[float | Tensor], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Values as one tensor (n,)."""
-    if device.type == "cpu" and not isinstance(values[0], Tensor):
-        # Takes a third of the time of torch.tensor.
-        numbers = np.array(values, np.float64 if dtype == torch.float64 else np.float32)
-        return torch.from_numpy(numbers)
-    return torch.stack([torch.as_tensor(value, dtype=dtype, device=device) for value in values])
+def scalars(numbers: Iterable[Number], logits: Tensor) -> list[Tensor]:
+    """Numbers as detached tensors () on the device of the logits, in the arithmetic's dtype."""
+    dtype = arithmetic_dtype(logits)
+    if logits.is_cpu:
+        return [
+            number.detach().to(dtype)
+            if isinstance(number, Tensor)
+            else torch.scalar_tensor(number, dtype=dtype)
+            for number in numbers
+        ]
+    return [
+        torch.as_tensor(number, dtype=dtype, device=logits.device).detach() for number in numbers
+    ]
 
 
-def gradient_unit(logits: Tensor, scale: float | Tensor) -> float | Tensor:
+def gradient_unit(logits: Tensor, scale: Number) -> Number:
     """Unit in which the gradient is stored, given the scale of its largest part.
 
     In float16 the gradient of a mean over a million pixels would underflow before a gradient scaler

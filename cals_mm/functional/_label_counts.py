@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from ._library import define_operator
 from .backends import installed
 from .backends.choice import asked_backend
 
-__all__ = ["COUNT_LABELS", "label_counts", "valid_labels"]
+__all__ = ["COUNT_LABELS", "label_counts", "read_labels", "refuse_label", "valid_labels"]
 
 
 def label_counts(
@@ -30,7 +32,7 @@ def label_counts(
         ValueError: For a label out of range, on the CPU.
     """
     if target.is_cpu and installed.NATIVE is not None and asked_backend() in ("auto", "native"):
-        return _read_labels(target, num_classes, ignore_index, class_weight)
+        return read_labels(target, num_classes, ignore_index, class_weight)
     valid = valid_labels(target, num_classes, ignore_index)
     dtype = torch.float32 if class_weight is None else class_weight.dtype
     count: float | Tensor = float(target.numel())
@@ -61,17 +63,15 @@ def valid_labels(target: Tensor, num_classes: int, ignore_index: int | None) -> 
     if ignore_index is not None:
         torch.ne(target, ignore_index, out=valid)
     if not _in_range(target.masked_fill(~valid, 0), num_classes):
-        bad = target[valid & ((target < 0) | (target >= num_classes))][0]
-        raise ValueError(
-            f"label {int(bad)} is outside 0..{num_classes - 1}: correct num_classes, "
-            f"or mark such samples with ignore_index (now {ignore_index})"
-        )
+        wrong = valid & ((target < 0) | (target >= num_classes))
+        refuse_label(target, int(wrong.reshape(-1).nonzero()[0]), num_classes, ignore_index)
     return valid
 
 
-def _read_labels(
+def read_labels(
     target: Tensor, num_classes: int, ignore_index: int | None, class_weight: Tensor | None
 ) -> tuple[float, float]:
+    """:func:`label_counts` by the compiled module, for labels on the CPU."""
     count, weight, bad = installed.NATIVE.read_labels(
         target.data_ptr(),
         target.numel(),
@@ -82,11 +82,20 @@ def _read_labels(
         class_weight is not None and class_weight.dtype == torch.float64,
     )
     if bad >= 0:
-        raise ValueError(
-            f"label {int(target.view(-1)[bad])} is outside 0..{num_classes - 1}: correct "
-            f"num_classes, or mark such samples with ignore_index (now {ignore_index})"
-        )
+        refuse_label(target, bad, num_classes, ignore_index)
     return float(count), weight
+
+
+def refuse_label(target: Tensor, bad: int, num_classes: int, ignore_index: int | None) -> NoReturn:
+    """Say that the label at the place ``bad`` of the flattened target is out of range.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(
+        f"label {int(target.reshape(-1)[bad])} is outside 0..{num_classes - 1}: correct "
+        f"num_classes, or mark such samples with ignore_index (now {ignore_index})"
+    )
 
 
 def _in_range(target: Tensor, num_classes: int) -> bool:

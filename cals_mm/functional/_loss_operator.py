@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from ._fused import FusedOperator, Results, fake_results, gradient_unit, stacked
-from ._normalisation import arithmetic_dtype, prepare
+from ._fused import Computed, FusedOperator, gradient_unit
+from ._label_counts import refuse_label
+from ._normalisation import prepare
 from .backends.loss import LOSS_BACKENDS
+from .backends.native import NativeLoss
 from .backends.problem import LossParts, LossProblem
 
 __all__ = ["fused_loss"]
 
-BACKENDS = {backend.name: backend for row in LOSS_BACKENDS.values() for backend in row}
+NATIVE = NativeLoss()
+BACKENDS = {
+    backend.name: backend
+    for row in LOSS_BACKENDS.values()
+    for backend in row
+    if not isinstance(backend, NativeLoss)
+}
 
 
 def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossParts]:
@@ -29,28 +34,31 @@ def fused_loss(problem: LossProblem, backend: str) -> tuple[Tensor, LossParts]:
         Loss () in float32, or float64 for float64 logits, and its parts.
     """
     with_gradient = problem.logits.requires_grad and torch.is_grad_enabled()
-    loss, parts = FUSED_LOSS(*problem, backend, with_gradient)
-    return loss, LossParts(*parts.unbind()[:3])
+    loss, parts = FUSED_LOSS(problem, backend, with_gradient)
+    return loss, LossParts(*parts)
 
 
-def _run(*arguments: Any) -> Results:
-    *fields, name, with_gradient = arguments
-    backend = BACKENDS[name]
-    problem = LossProblem(*fields)
-    logits = problem.logits
-    dtype = arithmetic_dtype(logits)
-    prepared = prepare(problem, by_label=backend.by_label)
-    unit = gradient_unit(logits, prepared.entropy_scale)
+def _run(problem: LossProblem, name: str, with_gradient: bool) -> Computed:
     if name == "native":
-        sums, gradient = backend.run(prepared, with_gradient=with_gradient, gradient_unit=unit)
-    else:
-        with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
-            sums, gradient = backend.run(prepared, with_gradient=with_gradient, gradient_unit=unit)
-    loss = sums.entropy + prepared.penalty_weight * sums.penalty
+        return _run_native(problem, with_gradient)
+    device = problem.logits.device.type
+    prepared = prepare(problem)
+    unit = gradient_unit(problem.logits, prepared.entropy_scale)
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        sums, gradient = BACKENDS[name].run(
+            prepared, with_gradient=with_gradient, gradient_unit=unit
+        )
+    loss = sums.entropy + problem.penalty_weight * sums.penalty
     share = sums.violated * prepared.constraint_share
-    parts = stacked([sums.entropy, sums.penalty, share, unit], dtype, logits.device)
-    loss = loss.to(dtype) if isinstance(loss, Tensor) else torch.scalar_tensor(loss, dtype=dtype)
-    return loss, parts, logits.new_empty(0) if gradient is None else gradient
+    return Computed(loss, (sums.entropy, sums.penalty, share), unit, gradient)
+
+
+def _run_native(problem: LossProblem, with_gradient: bool) -> Computed:
+    (entropy, penalty, share, bad), gradient = NATIVE.run(problem, with_gradient=with_gradient)
+    if bad >= 0:
+        refuse_label(problem.target, bad, problem.logits.shape[1], problem.ignore_index)
+    loss = entropy + problem.penalty_weight * penalty
+    return Computed(loss, (entropy, penalty, share), 1.0, gradient)
 
 
 FUSED_LOSS = FusedOperator(
@@ -59,8 +67,9 @@ FUSED_LOSS = FusedOperator(
     " str kind, int? ignore_index, Tensor? class_weight, float label_smoothing,"
     " bool sum_over_classes, float penalty_weight, Tensor? sample_weight, Tensor? avg_factor,"
     " str backend, bool with_gradient)",
+    LossProblem,
     _run,
-    partial(fake_results, parts=len(LossParts._fields) + 1),
+    parts=len(LossParts._fields),
 )
-"""Takes the fields of :class:`LossProblem`, the name of a backend, and whether to compute the
-gradient; returns the loss and the values of :class:`LossParts`."""
+"""Takes a :class:`LossProblem`, the name of a backend, and whether to compute the gradient; returns
+the loss and the values of :class:`LossParts`."""

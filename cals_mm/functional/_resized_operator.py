@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ._fused import FusedOperator, Results
+from ._fused import Computed, FusedOperator
 from ._normalisation import prepare
 from .backends.banded import banded_resized_loss
 from .backends.native_resized import native_resized_loss
@@ -19,7 +19,7 @@ __all__ = ["RESIZED_LOSS", "fused_resized_loss", "resized_parts", "stand_in"]
 
 def fused_resized_loss(
     problem: LossProblem, align_corners: bool, backend: str
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Sequence[Tensor]]:
     """Compute the loss, together with its gradient if one is needed.
 
     Args:
@@ -32,7 +32,7 @@ def fused_resized_loss(
         Loss (), and :func:`resized_parts`.
     """
     with_gradient = problem.logits.requires_grad and torch.is_grad_enabled()
-    return RESIZED_LOSS(*problem, align_corners, backend, with_gradient)
+    return RESIZED_LOSS(problem, align_corners, backend, with_gradient)
 
 
 def stand_in(logits: Tensor, target: Tensor) -> Tensor:
@@ -40,26 +40,20 @@ def stand_in(logits: Tensor, target: Tensor) -> Tensor:
     return logits.detach().new_empty(1).expand(*logits.shape[:2], *target.shape[1:])
 
 
-def resized_parts(prepared: PreparedLoss, sums: ResizedSums) -> Tensor:
-    """Cross entropy, penalty, share of violated constraints and accuracy, (4,)."""
-    logits, share = prepared.logits, prepared.constraint_share
-    valid = share * logits.shape[1]
+def resized_parts(prepared: PreparedLoss, sums: ResizedSums) -> tuple[float | Tensor, ...]:
+    """Cross entropy, penalty, share of violated constraints and accuracy."""
+    share = prepared.constraint_share
+    valid = share * prepared.logits.shape[1]
     accuracy = sums.correct * valid
     # 1 if no pixel is valid, as in mmsegmentation.
     if isinstance(valid, Tensor):
         accuracy = torch.where(valid > 0, accuracy, 1.0)
     elif valid == 0:
         accuracy = 1.0
-    values = (sums.entropy, sums.penalty, sums.violated * share, accuracy)
-    options: Any = {"dtype": logits.dtype, "device": logits.device}
-    if not any(isinstance(value, Tensor) for value in values):
-        return torch.tensor(values, **options)
-    return torch.stack([torch.as_tensor(value, **options).detach() for value in values])
+    return sums.entropy, sums.penalty, sums.violated * share, accuracy
 
 
-def _run(*arguments: Any) -> Results:
-    *fields, align_corners, backend, with_gradient = arguments
-    problem = LossProblem(*fields)
+def _run(problem: LossProblem, align_corners: bool, backend: str, with_gradient: bool) -> Computed:
     logits = problem.logits
     full = problem._replace(logits=stand_in(logits, problem.target))
     prepared = prepare(full, by_label=backend == "native")._replace(logits=logits)
@@ -71,18 +65,8 @@ def _run(*arguments: Any) -> Results:
             sums, gradient = banded_resized_loss(
                 resized, with_gradient=with_gradient, triton=backend == "triton"
             )
-        loss = torch.as_tensor(
-            sums.entropy + problem.penalty_weight * sums.penalty,
-            dtype=logits.dtype,
-            device=logits.device,
-        )
-        parts = resized_parts(prepared, sums)
-    return loss, parts, logits.new_empty(0) if gradient is None else gradient
-
-
-def _fake(logits: Tensor, *arguments: Any) -> Results:
-    gradient = logits.new_empty(logits.shape if arguments[-1] else (0,))
-    return logits.new_empty(()), logits.new_empty(4), gradient
+        loss = sums.entropy + problem.penalty_weight * sums.penalty
+        return Computed(loss, resized_parts(prepared, sums), 1.0, gradient)
 
 
 RESIZED_LOSS = FusedOperator(
@@ -91,8 +75,9 @@ RESIZED_LOSS = FusedOperator(
     " str kind, int? ignore_index, Tensor? class_weight, float label_smoothing,"
     " bool sum_over_classes, float penalty_weight, Tensor? sample_weight, Tensor? avg_factor,"
     " bool align_corners, str backend, bool with_gradient)",
+    LossProblem,
     _run,
-    _fake,
+    parts=4,
 )
-"""Takes the fields of :class:`LossProblem`, ``align_corners``, the name of a backend and whether to
+"""Takes a :class:`LossProblem`, ``align_corners``, the name of a backend and whether to
 compute the gradient; returns the loss and :func:`resized_parts`."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from ._fused import FusedOperator, Results, fake_results, gradient_unit, stacked
+from ._fused import Computed, FusedOperator, gradient_unit
 from ._normalisation import arithmetic_dtype, check_coefficients, check_logits, inverse
 from .backends.penalty import PENALTY_BACKENDS, EagerPenalty, choose_penalty
 from .backends.penalty_problem import PenaltyProblem
@@ -92,7 +89,7 @@ def penalty_and_share(
     backend = choose_penalty(problem)
     if backend.name != "eager":
         with_gradient = logits.requires_grad and torch.is_grad_enabled()
-        penalty, parts = PENALTY(*problem, backend.name, with_gradient)
+        penalty, parts = PENALTY(problem, backend.name, with_gradient)
         return penalty, parts[0]
     with torch.autocast(logits.device.type, enabled=False):
         sums, _ = EagerPenalty().run(problem)
@@ -112,28 +109,24 @@ def _share(problem: PenaltyProblem, *, traced: bool = False) -> float | Tensor:
     return inverse(count) / num_classes
 
 
-def _run(*arguments: Any) -> Results:
-    *fields, name, with_gradient = arguments
-    problem = PenaltyProblem(*fields)
-    logits, dtype = problem.logits, arithmetic_dtype(problem.logits)
+def _run(problem: PenaltyProblem, name: str, with_gradient: bool) -> Computed:
+    logits = problem.logits
     share = _share(problem)
     unit = gradient_unit(logits, share * logits.shape[1])
     with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
         sums, gradient = BACKENDS[name].run(
             problem, with_gradient=with_gradient, scale=share / unit
         )
-    values = [sums.penalty * share, sums.violated * share, unit]
-    penalty = torch.as_tensor(values[0], dtype=dtype)
-    parts = stacked(values[1:], dtype, logits.device)
-    return penalty, parts, logits.new_empty(0) if gradient is None else gradient
+    return Computed(sums.penalty * share, (sums.violated * share,), unit, gradient)
 
 
 PENALTY = FusedOperator(
     "margin_penalty",
     "margin_penalty(Tensor logits, Tensor multipliers, Tensor rho, float margin, str kind,"
     " Tensor? mask, str backend, bool with_gradient)",
+    PenaltyProblem,
     _run,
-    partial(fake_results, parts=2),
+    parts=1,
 )
-"""Takes the fields of :class:`PenaltyProblem`, the name of a backend, and whether to compute the
-gradient; returns the penalty and the share of violated constraints."""
+"""Takes a :class:`PenaltyProblem`, the name of a backend, and whether to compute the gradient;
+returns the penalty and the share of violated constraints."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ._fused import scalars
 from ._normalisation import prepare
 from ._resized_operator import fused_resized_loss, resized_parts, stand_in
 from .backends.loss import choose_loss
@@ -118,7 +120,7 @@ def upsampled_cals_loss(
         loss, parts = _eager(problem, logits, align_corners)
     else:
         loss, parts = fused_resized_loss(problem._replace(logits=logits), align_corners, backend)
-    return (loss, UpsampledLossParts(*parts.unbind())) if return_parts else loss
+    return (loss, UpsampledLossParts(*parts)) if return_parts else loss
 
 
 def _check_sizes(logits: Tensor, target: Tensor) -> None:
@@ -134,9 +136,11 @@ def _check_sizes(logits: Tensor, target: Tensor) -> None:
         )
 
 
-def _eager(problem: LossProblem, logits: Tensor, align_corners: bool) -> tuple[Tensor, Tensor]:
+def _eager(
+    problem: LossProblem, logits: Tensor, align_corners: bool
+) -> tuple[Tensor, Sequence[Tensor]]:
     with torch.autocast(logits.device.type, enabled=False):
         prepared = prepare(problem, traced=True)._replace(logits=logits)
         sums = eager_resized_loss(ResizedProblem(prepared, align_corners))
         loss = torch.as_tensor(sums.entropy + problem.penalty_weight * sums.penalty)
-    return loss, resized_parts(prepared, sums)
+    return loss, scalars(resized_parts(prepared, sums), logits)

@@ -257,7 +257,14 @@ def test_one_variable_rules_the_loss_the_statistics_and_the_sums(asked, monkeypa
     dual_sums(logits, ones, ones, 2.0)
     compiled = asked in ("auto", "native")
     assert compiled_loss == ("calibration" in used.names) == compiled
-    assert ("read_labels" in used.names) == compiled
+    upsampled_cals_loss(
+        torch.zeros(1, 2, 3, 3),
+        torch.zeros(1, 6, 6, dtype=torch.long),
+        torch.ones(2),
+        torch.ones(2),
+        2.0,
+    )
+    assert ("upsampled" in used.names) == ("read_labels" in used.names) == compiled
     assert bool(in_tiles) == (asked != "eager")
 
 

@@ -47,10 +47,12 @@ def choose(backends: Sequence[Chosen], problem: Any, device: torch.device) -> Ch
     Raises:
         ValueError: If ``CALS_MM_BACKEND`` is not a backend, or not one for this device.
     """
-    for backend in backends[:-1]:
-        if may_choose(backend.name, device) and backend.covers(problem):
+    asked = asked_backend()
+    if asked != "auto":
+        _refuse(asked, device)
+    for backend in backends:
+        if _slower(backend.name, asked) and backend.covers(problem):
             return backend
-    may_choose(backends[-1].name, device)  # refuses what is no backend
     return backends[-1]
 
 
@@ -68,7 +70,11 @@ def may_choose(name: str, device: torch.device) -> bool:
     if asked == "auto":
         return True
     _refuse(asked, device)
-    return BACKENDS.index(name) <= BACKENDS.index(asked)
+    return _slower(name, asked)
+
+
+def _slower(name: str, asked: str) -> bool:
+    return asked == "auto" or BACKENDS.index(name) <= BACKENDS.index(asked)
 
 
 @installed.constant_while_traced

@@ -19,7 +19,6 @@ class ChunkedLoss:
     """Losses in which only the logits need a gradient, on the CPU and on CUDA."""
 
     name = "chunked"
-    by_label = False
 
     def covers(self, problem: LossProblem) -> bool:
         """Whether there are samples, and no gradient that needs autograd."""

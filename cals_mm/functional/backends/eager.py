@@ -20,7 +20,6 @@ class EagerLoss:
     """Supports every loss on any device."""
 
     name = "eager"
-    by_label = False
 
     def covers(self, problem: LossProblem) -> bool:
         """True."""

@@ -20,7 +20,6 @@ class TritonLoss:
     """Losses of labels in single and half precision, on CUDA (interpreted on the CPU in tests)."""
 
     name = "triton"
-    by_label = False
 
     def covers(self, problem: LossProblem) -> bool:
         """Whether the kernel supports the loss."""

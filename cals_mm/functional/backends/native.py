@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import torch
 from torch import Tensor
 
 from . import installed
-from .problem import LossProblem, LossSums, PreparedLoss
+from .problem import LossProblem
 from .tiles import dense, has_class_rows
 
 __all__ = ["NativeLoss", "address", "plain"]
@@ -16,42 +18,41 @@ class NativeLoss:
     """Losses of labels with PHR or ReLU, in single or double precision, on the CPU."""
 
     name = "native"
-    by_label = True
 
     def covers(self, problem: LossProblem) -> bool:
         """Whether the kernel supports the loss."""
         return (
-            problem.fusable
-            and problem.kind in ("phr", "relu")
+            problem.kind in ("phr", "relu")
             and problem.logits.dtype in (torch.float32, torch.float64)
             and not problem.soft
+            and problem.fusable
             and installed.has_native()
         )
 
     def run(
-        self, problem: PreparedLoss, *, with_gradient: bool, gradient_unit: float | Tensor = 1.0
-    ) -> tuple[LossSums, Tensor | None]:
+        self, problem: LossProblem, *, with_gradient: bool
+    ) -> tuple[tuple[float, float, float, int], Tensor | None]:
         """Compute the loss, and its gradient by the logits, in one pass over the logits.
 
         Args:
-            problem: The loss; the kernel itself leaves out labels equal to ``ignore_index``.
+            problem: The loss; the kernel itself counts the labels and divides by their number.
             with_gradient: Whether to compute the gradient.
-            gradient_unit: Divisor of the gradient.
 
         Returns:
-            Sums as floats, and the gradient in the shape, dtype and (where dense) strides of the
-            logits.
+            Mean cross entropy and penalty, the share of violated constraints, and the place of the
+            first label out of range, in which case nothing was computed, or -1; and the gradient in
+            the shape, dtype and (where dense) strides of the logits.
         """
         logits = dense(problem.logits)
         dtype, num_classes = logits.dtype, logits.shape[1]
         gradient = torch.empty_like(logits) if with_gradient else None
         samples = logits.numel() // num_classes
         # All of them must live until the kernel has run.
-        target = problem.target.contiguous()
+        target = problem.target.long().contiguous()
         sample_weight = plain(problem.sample_weight, dtype)
         class_weight = plain(problem.class_weight, dtype)
         multipliers, rho = plain(problem.multipliers, dtype), plain(problem.rho, dtype)
-        entropy, penalty, violated = installed.NATIVE.loss(
+        result = installed.NATIVE.loss(
             samples,
             torch.get_num_threads(),
             dtype == torch.float64,
@@ -70,11 +71,11 @@ class NativeLoss:
             problem.ignore_index or 0,
             problem.margin,
             problem.label_smoothing,
-            problem.entropy_scale / gradient_unit,
-            problem.penalty_weight * problem.penalty_scale / problem.margin / gradient_unit,
+            -inf if problem.avg_factor is None else float(problem.avg_factor),
+            problem.sum_over_classes,
+            problem.penalty_weight,
         )
-        scales = float(problem.entropy_scale), float(problem.penalty_scale)
-        return LossSums(entropy * scales[0], penalty * scales[1], violated), gradient
+        return result, gradient
 
 
 def address(tensor: Tensor | None) -> int:
@@ -83,7 +84,7 @@ def address(tensor: Tensor | None) -> int:
 
 
 def plain(values: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Contiguous values in the given dtype."""
-    if values is None or (values.dtype == dtype and values.is_contiguous()):
+    """Contiguous values in the given dtype, on the CPU."""
+    if values is None or (values.dtype == dtype and values.is_cpu and values.is_contiguous()):
         return values
-    return values.to(dtype).contiguous()
+    return values.detach().to("cpu", dtype).contiguous()
