@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["new_folder", "probe", "write_bytes", "write_json", "write_text", "writing"]
+__all__ = ["encoded", "new_folder", "probe", "write_bytes", "write_json", "write_text", "writing"]
 
 
 @contextmanager
@@ -116,8 +116,20 @@ def write_bytes(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = True) -> None:
-    """Write text in UTF-8 with :func:`writing`; line ends stay unchanged."""
-    write_bytes(path, text.encode(), overwrite=overwrite)
+    """Write text, :func:`encoded`, with :func:`writing`; line ends stay unchanged."""
+    write_bytes(path, encoded(text), overwrite=overwrite)
+
+
+def encoded(text: str) -> bytes:
+    r"""Encode text in UTF-8, and write lone surrogates as in a Python or JSON string.
+
+    Python reads file names that are not UTF-8 with surrogates in place of bytes.
+
+    Example:
+        >>> encoded("caf\udce9")
+        b'caf\\udce9'
+    """
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_json(path: str | os.PathLike[str], values: Any, *, overwrite: bool = True) -> None:

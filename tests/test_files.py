@@ -1,5 +1,7 @@
 """Files are old or new whenever they are read, and nothing is left where writing fails."""
 
+import ast
+import errno
 import json
 import os
 import resource
@@ -90,9 +92,19 @@ def test_a_folder_that_cannot_be_written_names_the_file(tmp_path, writer):
         WRITERS[writer](tmp_path / "file" / "x.bin")
 
 
-def test_an_error_of_the_block_stays_its_own(tmp_path):
-    with pytest.raises(FileNotFoundError, match="elsewhere"), files.writing(tmp_path / "x") as _:
-        (tmp_path / "elsewhere").read_bytes()
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file", "elsewhere"),
+        OSError(errno.ENOSPC, "No space left on device", "elsewhere"),
+        OSError("elsewhere is no image"),
+        KeyError("elsewhere"),
+    ],
+)
+def test_an_error_of_the_block_stays_its_own(tmp_path, error):
+    with pytest.raises(type(error)) as caught, files.writing(tmp_path / "x") as _:
+        raise error
+    assert caught.value is error
     assert names(tmp_path) == []
 
 
@@ -166,6 +178,16 @@ def test_permissions_are_those_of_any_new_file(tmp_path, umask):
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o666 & ~umask
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o777 & ~umask
     assert (tmp_path / "x").read_bytes() == "é\n".encode()
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "\ud800", "é\udcff\n", "plain é 🌳"])
+def test_text_that_is_not_unicode(tmp_path, text):
+    """As names of files have it, whose bytes are not UTF-8."""
+    files.write_text(tmp_path / "x", text)
+    written = (tmp_path / "x").read_text(encoding="utf-8")
+    assert ast.literal_eval(f"{chr(34) * 3}{written}{chr(34) * 3}") == text
+    files.write_json(tmp_path / "x", {text: [text]})
+    assert json.loads((tmp_path / "x").read_bytes()) == {text: [text]}
 
 
 def test_json_is_plain(tmp_path):

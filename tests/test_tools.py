@@ -315,7 +315,9 @@ custom_hooks = [dict(type="CALSMultiplierHook")]
         *("--data-root", images, "--work-dir", tmp_path / "run", "--cfg-options"),
         "test_dataloader.dataset.data_prefix=val",
     )
-    assert "validation files are test files too" in last_line(process)
+    line = last_line(process)
+    assert "validation files are test files too" in line
+    assert "--hold-out 0.1" in line and "--allow-test-data" in line
 
 
 def test_names_that_the_registry_does_not_know(config, images, tmp_path):

@@ -125,8 +125,8 @@ def find_site(model: Mapping[str, Any], num_classes: int | None = None) -> LossS
 def _refuse_model(model: Mapping[str, Any], path: str, head: str) -> None:
     if type_name(model) in RETRIEVERS:
         raise ValueError(
-            f"the model is an {type_name(model)}, which ranks images and predicts no classes; a "
-            "classifier or segmentor is needed"
+            f"the model {type_name(model)} ranks images and predicts no classes; a classifier or "
+            "segmentor is needed"
         )
     if head in OTHER_SCORES_IN_TRAINING:
         raise ValueError(

@@ -27,8 +27,9 @@ class WideBuffers(nn.Module):
     """A module whose floating-point buffers stay float32 or wider, like the state of an optimizer.
 
     Small updates accumulate during training, and in bfloat16 512 + 1 is 512. So neither ``half()``,
-    ``bfloat16()`` and ``to(dtype)`` of an enclosing model nor torch's default dtype narrows the
-    buffers. They move between devices like any buffer.
+    ``bfloat16()`` and ``to(dtype)`` of an enclosing model, nor torch's default dtype, nor
+    ``load_state_dict(..., assign=True)`` narrows the buffers. They move between devices like any
+    buffer.
 
     Example:
         >>> state = WideBuffers()
@@ -46,9 +47,17 @@ class WideBuffers(nn.Module):
                 self._buffers[name] = widened(old).to(new.device)
         return self
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._widen_own_()
+
     def widen_(self) -> None:
         """Widen buffers that were narrowed in place, as FSDP does."""
         for module in self.modules():
-            for name, buffer in module._buffers.items():
-                if buffer is not None and isinstance(module, WideBuffers):
-                    module._buffers[name] = widened(buffer)
+            if isinstance(module, WideBuffers):
+                module._widen_own_()
+
+    def _widen_own_(self) -> None:
+        for name, buffer in self._buffers.items():
+            if buffer is not None:
+                self._buffers[name] = widened(buffer)

@@ -12,6 +12,8 @@ from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DATASETS
 
+from cals_mm.frameworks.selections import data_info_of, full_init, metainfo_of, selected
+
 from .hold_out import choose_held_out, group_samples
 
 __all__ = ["HoldOutSplit"]
@@ -69,16 +71,15 @@ class HoldOutSplit:
             self.full_init()
 
     @property
-    def metainfo(self) -> dict[str, Any]:
+    def metainfo(self) -> Mapping[str, Any]:
         """The ``metainfo`` of the data set."""
-        metainfo: dict[str, Any] = self.dataset.metainfo
-        return metainfo
+        return metainfo_of(self.dataset)
 
     def full_init(self) -> None:
         """Read the data set and choose the samples, once."""
         if self._indices is not None:
             return
-        self.dataset.full_init()
+        full_init(self.dataset)
         files, labels = zip(*_samples(self.dataset), strict=True)
         names = _relative(files)
         labelled = all(label is not None for label in labels)
@@ -126,12 +127,12 @@ class HoldOutSplit:
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Annotation of a kept sample."""
-        info: dict[str, Any] = self.dataset.get_data_info(int(self.indices[idx]))
-        return info
+        return data_info_of(self.dataset, int(self.indices[idx]))
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Labels of a kept sample."""
-        labels: list[int] = self.dataset.get_cat_ids(int(self.indices[idx]))
+        dataset, index = selected(self.dataset, int(self.indices[idx]))
+        labels: list[int] = dataset.get_cat_ids(index)
         return labels
 
     def get_gt_labels(self) -> np.ndarray:
@@ -154,8 +155,8 @@ def _samples(dataset: Any) -> Iterator[tuple[str, int | None]]:
         yield from list(_samples(dataset.dataset)) * dataset.times
     else:
         for index in range(len(dataset)):
-            info = dataset.get_data_info(index)
-            label = info.get("gt_label")
+            info = data_info_of(dataset, index)
+            label: Any = info.get("gt_label")
             yield (
                 _file(info, dataset),
                 int(label) if np.ndim(label) == 0 and label is not None else None,

@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.registry import DATASETS
 
 from cals_mm.frameworks.labels import labels_of
+from cals_mm.frameworks.selections import data_info_of, metainfo_of
 
 from .class_splits import long_tail_indices
 
@@ -21,7 +22,7 @@ class LongTailDataset:
     class K - 1 one for every ``ratio`` of them.
 
     Args:
-        dataset: A data set of mmpretrain, or a wrapper of some (joined, repeated, ...), or its
+        dataset: A data set of mmpretrain, or a wrapper of some (joined, repeated, chosen), or its
             config; it needs ``metainfo['classes']`` and one ``gt_label`` per image.
         ratio: Images of class 0 for each image of class K - 1, at least 1.
         seed: Seed of the choice within each class.
@@ -60,15 +61,13 @@ class LongTailDataset:
             self.full_init()
 
     @property
-    def metainfo(self) -> dict[str, Any]:
+    def metainfo(self) -> Mapping[str, Any]:
         """The ``metainfo`` of the wrapped data set."""
-        metainfo: dict[str, Any] = self.dataset.metainfo
-        return metainfo
+        return metainfo_of(self.dataset)
 
     def full_init(self) -> None:
         """Read the labels and choose the images, once."""
         if self._indices is None:
-            self.dataset.full_init()
             labels = labels_of(self.dataset)
             num_classes = len(self.metainfo["classes"])
             self._indices = long_tail_indices(labels, num_classes, self.ratio, self.seed)
@@ -83,8 +82,7 @@ class LongTailDataset:
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Annotation of a kept image."""
-        info: dict[str, Any] = self.dataset.get_data_info(int(self.indices[idx]))
-        return info
+        return data_info_of(self.dataset, int(self.indices[idx]))
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """The label of a kept image, in a list."""

@@ -42,7 +42,7 @@ def refuse_other_scores(model: nn.Module, name: str, loader: Any) -> None:
     """
     if RETRIEVERS.intersection(_bases(model)):
         raise ValueError(
-            f"the model is an {type(model).__name__}, which ranks images and predicts no classes; "
+            f"the model {type(model).__name__} ranks images and predicts no classes; "
             "a classifier or segmentor is needed"
         )
     parts = name.split(".")
@@ -51,7 +51,7 @@ def refuse_other_scores(model: nn.Module, name: str, loader: Any) -> None:
         for base in _bases(head):
             if base in OTHER_SCORES_IN_TRAINING:
                 raise ValueError(
-                    f"the head is an {type(head).__name__}, which "
+                    f"the head {type(head).__name__} "
                     f"{OTHER_SCORES_IN_TRAINING[base]}: what the validation teaches would not fit "
                     "the training; take another head, LinearClsHead say"
                 )

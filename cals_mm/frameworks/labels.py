@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .selections import full_init, selected
+
 __all__ = ["label_of", "labels_of"]
 
 
@@ -19,16 +21,13 @@ def labels_of(dataset: Any) -> np.ndarray:
     Raises:
         ValueError: If the data set does not provide labels.
     """
-    if hasattr(dataset, "full_init"):
-        dataset.full_init()
+    full_init(dataset)
     return np.array([label_of(dataset, index) for index in range(len(dataset))], dtype=np.int64)
 
 
 def label_of(dataset: Any, index: int) -> int:
     """Read the label of one sample, as :func:`labels_of` does."""
-    if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):
-        # A selection, such as torch's Subset, whose data set may have fewer methods than it does.
-        return label_of(dataset.dataset, int(dataset.indices[index]))
+    dataset, index = selected(dataset, index)
     found: Any = None
     if hasattr(dataset, "get_data_info"):
         found = dataset.get_data_info(index).get("gt_label")

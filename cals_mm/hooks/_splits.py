@@ -10,6 +10,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from cals_mm.frameworks.sampling import loaders_of
+from cals_mm.frameworks.selections import data_info_of, full_init, has_data_info
 
 __all__ = ["shared_files", "test_data_error"]
 
@@ -60,10 +61,10 @@ def _files(dataset: Any) -> Iterator[str]:
     if hasattr(dataset, "datasets"):
         for part in dataset.datasets:
             yield from _files(part)
-    elif hasattr(dataset, "get_data_info"):
-        dataset.full_init()
+    elif has_data_info(dataset):
+        full_init(dataset)
         for index in range(len(dataset)):
-            info = dataset.get_data_info(index)
+            info = data_info_of(dataset, index)
             path = info.get("img_path", info.get("text_path"))
             if path is not None:
                 yield os.path.realpath(path)

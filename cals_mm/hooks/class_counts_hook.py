@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS, HOOKS
 from mmengine.runner import BaseLoop, Runner
 
 from cals_mm.frameworks.labels import labels_of
+from cals_mm.frameworks.selections import metainfo_of
 
 __all__ = ["ClassCountsHook", "count_classes"]
 
@@ -61,7 +62,7 @@ def count_classes(dataset: Any) -> np.ndarray:
     """
     try:
         labels = labels_of(dataset)
-        return np.bincount(labels, minlength=len(dataset.metainfo["classes"]))
+        return np.bincount(labels, minlength=len(metainfo_of(dataset)["classes"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{type(dataset).__name__} does not say its classes and labels ({error}), which the "

@@ -11,8 +11,9 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from cals_mm.frameworks.reporting import never_fatal
+from cals_mm.frameworks.selections import metainfo_of
 from cals_mm.losses import StatefulLoss
-from cals_mm.visualization.names import unique_names
+from cals_mm.visualization.names import printable, unique_names
 
 __all__ = ["MultiplierHistory"]
 
@@ -133,8 +134,8 @@ def _names(runner: Runner, loss: StatefulLoss, curve: str, value: Tensor) -> Seq
     if given is not None:
         return given
     loader = getattr(runner, "val_dataloader", None)  # none in a run without validation
-    meta = getattr(getattr(loader, "dataset", None), "metainfo", None) or {}
-    names = [str(name) for name in meta.get("classes") or ()]
+    meta = metainfo_of(getattr(loader, "dataset", None))
+    names = [printable(str(name)) for name in meta.get("classes") or ()]
     if len(names) != len(value):
         return [f"class {k}" for k in range(len(value))]
     return unique_names(names)

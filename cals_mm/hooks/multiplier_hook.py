@@ -16,6 +16,7 @@ from cals_mm.core import DualStatistics, NonFiniteLogitsError, SharedPass, Valid
 from cals_mm.frameworks import keep_logits, logits_and_target, unwrap
 from cals_mm.frameworks.heads import refuse_other_scores
 from cals_mm.frameworks.sampling import SampleCounter, loaders_of
+from cals_mm.frameworks.selections import metainfo_of
 from cals_mm.functional._probabilities import LogitsCheck
 from cals_mm.losses import StatefulLoss
 from cals_mm.metrics import CalibrationMetric
@@ -235,8 +236,7 @@ def _check_classes(runner: Runner, loss: StatefulLoss) -> None:
     """Refuse what the metric would refuse at the first validation, before the first step."""
     outputs = getattr(loss.state, "num_classes", None)
     measured = any(isinstance(m, CalibrationMetric) for m in runner.val_loop.evaluator.metrics)
-    meta = getattr(runner.val_dataloader.dataset, "metainfo", None) or {}
-    names = meta.get("classes")
+    names = metainfo_of(runner.val_dataloader.dataset).get("classes")
     if measured and outputs and names is not None and len(names) != outputs:
         raise ValueError(
             f"the data set has {len(names)} classes but the head {outputs} outputs; set "

@@ -19,6 +19,7 @@ from cals_mm.frameworks.reporting import never_fatal, warn
 from cals_mm.frameworks.sampling import last_is_repeated
 from cals_mm.functional import CalibrationStatistics
 from cals_mm.functional._probabilities import LogitsCheck
+from cals_mm.visualization.names import printable
 
 from ._report import check_out_file, draw, key_of, log_classes, name_of, save
 
@@ -223,7 +224,7 @@ class CalibrationMetric(BaseMetric):
 
     def _class_names(self) -> list[str] | None:
         names = (self.dataset_meta or {}).get("classes")
-        return None if names is None else [str(name) for name in names]
+        return None if names is None else [printable(str(name)) for name in names]
 
 
 def _parts(pairs: Sequence[tuple[Tensor, Tensor]], last_apart: bool) -> list[slice]:

@@ -66,7 +66,7 @@ class LineFile:
                     yield prediction
                     continue
                 line = self._line(prediction)
-                stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                stream.write(files.encoded(json.dumps(line, ensure_ascii=False)) + b"\n")
                 if len(self._first) < _SHOWN:
                     self._first.append(line)
                 yield None

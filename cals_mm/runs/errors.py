@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -39,6 +40,9 @@ def run(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | No
         argv: Its arguments; None for those of the process.
     """
     debug = os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As for stderr: names of files and classes may hold what the terminal cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with nullcontext() if debug else quiet_screen():
             main(argv)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .names import printable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -55,6 +57,7 @@ def render(figure: Figure) -> np.ndarray:
     assert isinstance(canvas, FigureCanvasAgg)
     powers = _powers_of_ten(figure)
     for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))
         text.set_usetex(False)
         text.set_parse_math(text in powers)
     canvas.draw()

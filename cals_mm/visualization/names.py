@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-__all__ = ["short", "short_names", "unique_names"]
+from cals_mm import files
+
+__all__ = ["printable", "short", "short_names", "unique_names"]
+
+
+def printable(text: str) -> str:
+    """Write lone surrogates as escapes, since neither fonts nor logs have them."""
+    return files.encoded(text).decode()
 
 
 def short(name: str, length: int = 22) -> str:
     """Put a name on one line, and shorten it if necessary."""
-    name = " ".join(name.split())
+    name = " ".join(printable(name).split())
     return name if len(name) <= length else name[: length - 1] + "…"
 
 

@@ -90,6 +90,27 @@ def test_sampled_and_listed_losses_stay():
     assert losses[1].base_loss.type == "OhemCrossEntropy"
 
 
+CE, OHEM = {"type": "CrossEntropyLoss"}, {"type": "OhemCrossEntropy"}
+
+
+@pytest.mark.parametrize(
+    ("cfg", "index"),
+    [
+        (seg("pidnet/pidnet-l_2xb6-120k_1024x1024-cityscapes.py"), 1),
+        (seg("ddrnet/ddrnet_23_in1k-pre_2xb6-120k_cityscapes-1024x1024.py"), 0),
+        (seg("ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py"), 0),
+        (tiny_segmentor(type="PIDHead", loss_decode=[CE, OHEM, {"type": "BoundaryLoss"}, CE]), 1),
+        (tiny_segmentor(type="mmseg.DDRHead", loss_decode=[OHEM, CE]), 0),
+    ],
+)
+def test_of_several_outputs_the_loss_of_the_prediction_is_replaced(cfg, index):
+    before = cfg.to_dict()["model"]["decode_head"]["loss_decode"]
+    after = add_cals(cfg).model.decode_head.loss_decode
+    assert [loss.type == "CALSLoss" for loss in after] == [k == index for k in range(len(before))]
+    assert after[index].get("base_loss", CE) == before[index]
+    assert all(after[k] == before[k] for k in range(len(before)) if k != index)
+
+
 @pytest.mark.parametrize(
     "loss",
     [
@@ -219,6 +240,12 @@ def mixing_classifier(head: str) -> Config:
     return cfg
 
 
+def without_validation(**head) -> Config:
+    cfg = tiny_classifier(**head)
+    cfg.pop("val_dataloader")
+    return cfg
+
+
 def tiny_retriever(name: str) -> Config:
     cfg = tiny_classifier()
     cfg.model.type = name
@@ -273,6 +300,9 @@ def tiny_retriever(name: str) -> Config:
         (tiny_classifier(loss={"type": "AsymmetricLoss"}), "CrossEntropyLoss"),
         (tiny_classifier(num_classes=None), "--method-options num_classes"),
         (cls("mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py"), "number of classes.*val_data"),
+        (cls("simclr/simclr_resnet50_16xb256-coslr-200e_in1k.py"), "number of classes.*val_data"),
+        (without_validation(type="CSRAClsHead"), "multi-label.*and the config has no val_data"),
+        (without_validation(type="ArcFaceClsHead"), "bare cosine.*and the config has no val_data"),
         (
             tiny_segmentor(loss_decode=[{"type": "mmseg.CrossEntropyLoss", "use_sigmoid": True}]),
             "sigmoid",
@@ -357,9 +387,9 @@ def test_a_sigmoid_that_comes_later_is_refused():
         add_cals(switching(SMOOTH, sigmoid))
 
 
-def test_the_cross_entropies_of_one_output_may_be_several():
-    losses = [{"type": "CrossEntropyLoss"}, {"type": "OhemCrossEntropy"}]
-    new = add_cals(tiny_segmentor(loss_decode=losses)).model.decode_head.loss_decode
+@pytest.mark.parametrize("head", ["FCNHead", "mmseg.PSPHead", "SegmenterMaskTransformerHead"])
+def test_the_cross_entropies_of_one_output_may_be_several(head):
+    new = add_cals(tiny_segmentor(type=head, loss_decode=[CE, OHEM])).model.decode_head.loss_decode
     assert [loss["type"] for loss in new] == ["CALSLoss", "OhemCrossEntropy"]
 
 

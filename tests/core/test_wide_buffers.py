@@ -61,14 +61,19 @@ def test_wider_is_welcome():
     assert CALSLoss(2).double().state.multipliers.dtype == torch.float64
 
 
+def narrowed(state: torch.nn.Module, dtype: torch.dtype) -> None:
+    """As FSDP's buffer_dtype does it."""
+    for buffer in state.buffers():
+        if buffer.is_floating_point():
+            buffer.data = buffer.data.to(dtype)
+
+
 @pytest.mark.parametrize("change", [*CASTS, "in place"])
 @pytest.mark.parametrize("violation, updates", [(0.2, 400), (0.02, 300)])
 def test_small_steps_add_up(change, violation, updates):
     loss = CALSLoss(num_classes=2, margin=10.0)
-    if change == "in place":  # as FSDP's buffer_dtype does it
-        for buffer in loss.buffers():
-            if buffer.is_floating_point():
-                buffer.data = buffer.data.bfloat16()
+    if change == "in place":
+        narrowed(loss, torch.bfloat16)
     else:
         CASTS[change](loss)
     value, rho, before = 1e-6, 1.0, 0.0
@@ -83,6 +88,30 @@ def test_small_steps_add_up(change, violation, updates):
         loss.state.step_(statistics)
     assert loss.state.multipliers[1].item() == pytest.approx(value, rel=1e-4)
     assert loss.state.rho[1].item() == pytest.approx(rho, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["CALS", "auto margin", "heuristic", "focus", "threshold"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_an_update_widens_what_was_narrowed_in_place(kind, dtype):
+    learned = STATES[kind]().state
+    before = {k: v.dtype for k, v in learned.state_dict().items()}
+    narrowed(learned, dtype)
+    statistics = learned.start_dual_epoch()
+    statistics.update(torch.randn(9, 2), None, torch.arange(9) % 2)
+    learned.step_(statistics)
+    assert {k: v.dtype for k, v in learned.state_dict().items()} == before
+
+
+@pytest.mark.parametrize("kind", STATES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_an_assigned_checkpoint_is_widened(kind, dtype):
+    module = STATES[kind]()
+    before = {k: v.dtype for k, v in state(module).items()}
+    given = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state(module).items()}
+    module.load_state_dict(given, strict=False, assign=True)
+    after = state(module)
+    assert {k: v.dtype for k, v in after.items()} == before
+    assert all(torch.equal(after[k], v.to(before[k])) for k, v in given.items())
 
 
 def test_a_large_violation_does_not_overflow():

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS
+from torch.utils.data import ConcatDataset as Joined
 from torch.utils.data import Subset
 
 from cals_mm.datasets.long_tail import LongTailDataset
@@ -13,6 +15,7 @@ from cals_mm.frameworks.labels import labels_of
 from cals_mm.hooks.class_counts_hook import count_classes
 
 LABELS = [0] * 9 + [1] * 9 + [2] * 9
+EVERY_THIRD = range(0, 27, 3)
 
 
 @DATASETS.register_module()
@@ -80,6 +83,16 @@ WRAPPERS = {
     "categories in lists": (lambda: Categories(list), LABELS),
     "in tuples": (lambda: Categories(tuple), LABELS),
     "in arrays": (lambda: Categories(np.array), LABELS),
+    "chosen": (lambda: Subset(Labelled(), EVERY_THIRD), LABELS[::3]),
+    "chosen and read late": (lambda: Subset(Labelled(lazy_init=True), range(27)), LABELS),
+    "chosen twice": (lambda: Subset(Subset(Labelled(), EVERY_THIRD), range(9)), LABELS[::3]),
+    "chosen of repeated": (lambda: Subset(RepeatDataset(Labelled(), 2), range(54)), 2 * LABELS),
+    "chosen of the user's": (lambda: Subset(Wrapped(), EVERY_THIRD), LABELS[::3]),
+    "joined by torch": (lambda: Joined([Labelled(), Labelled(lazy_init=True)]), 2 * LABELS),
+    "chosen and joined": (
+        lambda: Joined([Subset(Labelled(), EVERY_THIRD), Labelled()]),
+        LABELS[::3] + LABELS,
+    ),
 }
 
 
@@ -95,14 +108,35 @@ def test_a_long_tail_of_a_wrapper(kind):
     make, expected = WRAPPERS[kind]
     dataset = LongTailDataset(make(), ratio=9)
     largest = expected.count(0)
-    assert count_classes(dataset).tolist() == [largest, largest // 3, largest // 9]
+    assert count_classes(dataset).tolist() == [largest, largest // 3, max(1, largest // 9)]
     shown = [dataset[index]["gt_label"] for index in range(len(dataset))]
     assert shown == dataset.get_gt_labels().tolist()
+    assert dataset.metainfo == Labelled.METAINFO
 
 
-def test_a_subset_of_torch():
-    assert labels_of(Subset(Labelled(), [26, 0, 9])).tolist() == [2, 0, 1]
-    assert labels_of(Subset(LongTailDataset(Labelled(), ratio=9), [0, 12])).tolist() == [0, 2]
+@pytest.mark.parametrize(
+    "kind", ["data set", "joined", "repeated", "the user's", *[k for k in WRAPPERS if "chos" in k]]
+)
+def test_annotations_of_a_long_tail(kind):
+    dataset = LongTailDataset(WRAPPERS[kind][0](), ratio=9)
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    assert [int(np.ravel(info["gt_label"])[0]) for info in infos] == [
+        dataset.get_cat_ids(index)[0] for index in range(len(dataset))
+    ]
+
+
+@pytest.mark.parametrize(
+    "make, indices, expected",
+    [
+        (Labelled, [26, 0, 9], [2, 0, 1]),
+        (lambda: LongTailDataset(Labelled(), ratio=9), [0, 12], [0, 2]),
+        (lambda: Subset(Labelled(), [26, 9]), np.array([1]), [1]),
+        (lambda: Categories(list), torch.tensor([9, 26]), [1, 2]),
+        (lambda: Joined([Labelled(), Labelled()]), [27, 53], [0, 2]),
+    ],
+)
+def test_a_subset_of_torch(make, indices, expected):
+    assert labels_of(Subset(make(), indices)).tolist() == expected
 
 
 def test_without_labels_one_line():

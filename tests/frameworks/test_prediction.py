@@ -104,10 +104,19 @@ class Pass(nn.Module):
         return (x,)
 
 
-def linear(num_classes=3):
+class PassTwice(nn.Module):
+    def forward(self, x):
+        return ([x, x.flip(0)],)
+
+
+def classifier(head, backbone=Pass, **options):
     with DefaultScope.overwrite_default_scope("mmpretrain"):
-        head = dict(type="LinearClsHead", num_classes=num_classes, in_channels=3)
-        return build_classifier(dict(type="ImageClassifier", backbone=Pass(), head=head)).eval()
+        head = dict(type=head, num_classes=3, **options)
+        return build_classifier(dict(type="ImageClassifier", backbone=backbone(), head=head)).eval()
+
+
+def linear():
+    return classifier("LinearClsHead", in_channels=3)
 
 
 class Ensemble(nn.Module):
@@ -178,7 +187,42 @@ class Branches(nn.Module):
         return [self.first(x), self.second(x)]
 
 
-@pytest.mark.parametrize("kind", [Ensemble, Wrapper, Headless, TwoBranches])
+class FirstBranch(TwoBranches):
+    """The second branch is for the training only."""
+
+    def forward(self, inputs, samples):
+        score = self.head(inputs)[0].softmax(1)
+        for sample, one in zip(samples, score):
+            sample.set_pred_score(one).set_pred_label(int(one.argmax()))
+        return samples
+
+
+HEADS = {
+    "Conformer": (dict(head="ConformerHead", in_channels=[3, 3]), PassTwice),
+    "DeiT": (dict(head="DeiTClsHead", in_channels=3), PassTwice),
+    "EfficientFormer": (dict(head="EfficientFormerClsHead", in_channels=3), Pass),
+    "LeViT": (dict(head="LeViTClsHead", in_channels=3), Pass),
+}
+"""Heads of mmpretrain with several branches."""
+
+
+@pytest.mark.parametrize("name", HEADS)
+@torch.no_grad()
+def test_heads_with_branches(name):
+    torch.manual_seed(0)
+    options, backbone = HEADS[name]
+    model = classifier(backbone=backbone, **options)
+    for parameter in model.parameters():
+        parameter.normal_()
+    with keep_logits(model):
+        samples = [DataSample().set_gt_label(1) for _ in range(4)]
+        samples = model(torch.randn(4, 3), samples, mode="predict")
+    for sample in samples:
+        logits, _ = logits_and_target(sample)
+        torch.testing.assert_close(logits.softmax(0), sample.pred_score, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Ensemble, Wrapper, Headless, TwoBranches, FirstBranch])
 @pytest.mark.parametrize("scale", [1.0, 30.0])
 @torch.no_grad()
 def test_kept_logits_are_those_of_the_prediction(kind, scale):
@@ -193,12 +237,13 @@ def test_kept_logits_are_those_of_the_prediction(kind, scale):
     assert not any(module._forward_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("count, scale", [(2, 1.0), (3, 1.0), (5, 30.0)])
 @torch.no_grad()
-def test_merged_views_of_a_classifier():
+def test_merged_views_of_a_classifier(count, scale):
     torch.manual_seed(0)
     inner = linear()
     model = AverageClsScoreTTA(module=inner)
-    views = [torch.randn(2, 3) for _ in range(3)]
+    views = [scale * torch.randn(2, 3) for _ in range(count)]
     with keep_logits(model):
         predicted = [
             inner(view, [DataSample().set_gt_label(0) for _ in view], mode="predict")
@@ -213,14 +258,15 @@ def test_merged_views_of_a_classifier():
 
 
 @pytest.mark.parametrize("agree", [True, False])
-def test_merged_views_of_a_segmentor(agree):
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_merged_views_of_a_segmentor(agree, count):
     """mmsegmentation's merged sample holds the logits of the last view."""
     from mmseg.models import SegTTAModel
 
     torch.manual_seed(0)
-    views = [torch.randn(3, 4, 5) * (1 if agree else 3) for _ in range(2)]
+    views = [torch.randn(3, 4, 5) * (1 if agree else 3) for _ in range(count)]
     if agree:
-        views[1] = 5 * views[0]
+        views[1:] = [5 * k * views[0] for k in range(1, count)]
     model = SegTTAModel.__new__(SegTTAModel)
     BaseTTAModel.__bases__[0].__init__(model)
     model.module = nn.Module()

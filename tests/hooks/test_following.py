@@ -108,24 +108,31 @@ def test_a_new_run_begins_anew(tmp_path: Path, old: tuple, kind: str, way: str) 
     assert "2 updates" in line or "checkpoint's" in line or kind == "heuristic"
 
 
-def test_the_number_of_classes_changes(tmp_path: Path, old: tuple) -> None:
+@pytest.mark.parametrize("count", [5, 7, 19])
+def test_the_number_of_classes_changes(tmp_path: Path, old: tuple, count: int) -> None:
     cfg = segmentation(tmp_path, 1)
-    cfg.model.decode_head.num_classes = cfg.model.decode_head.loss_decode.num_classes = 5
+    cfg.model.decode_head.num_classes = cfg.model.decode_head.loss_decode.num_classes = count
     for split in ("train", "val", "test"):
         meta = cfg[f"{split}_dataloader"].dataset.metainfo
-        meta.update(classes=(*meta.classes, "bike"), palette=[[k, k, k] for k in range(5)])
+        more = [f"class {k}" for k in range(4, count)]
+        meta.update(classes=(*meta.classes, *more), palette=[[k, k, k] for k in range(count)])
     cfg.load_from = old[1]
     train(cfg)
     assert all(torch.equal(FIRST[key], value) for key, value in fresh_of(cfg).items())
 
 
-def test_the_old_state_on_request(tmp_path: Path, old: tuple) -> None:
-    cfg = segmentation(tmp_path, 1)
+@pytest.mark.parametrize("kind", NEW_RUNS)
+def test_the_old_state_on_request(tmp_path: Path, old: tuple, kind: str) -> None:
+    checkpoint = old[1]
+    if kind != "as it was":
+        train(segmentation(tmp_path / "old", 3, **NEW_RUNS[kind]))
+        checkpoint = str(tmp_path / "old" / "work" / "epoch_3.pth")
+    cfg = segmentation(tmp_path, 1, **NEW_RUNS[kind])
     cfg.custom_hooks[1].load_state = True
-    cfg.load_from = old[1]
+    cfg.load_from = checkpoint
     train(cfg)
-    weights = torch.load(old[1], weights_only=False)["state_dict"]
-    prefix = "decode_head.loss_decode.lagrangian."
+    weights = torch.load(checkpoint, weights_only=False)["state_dict"]
+    prefix = next(key for key in weights if key.endswith("num_updates"))[: -len("num_updates")]
     assert all(torch.equal(FIRST[key], weights[prefix + key]) for key in FIRST)
     assert "go on after 2 updates" in log_of(cfg)
 
@@ -174,13 +181,24 @@ def test_another_loss_of_the_kind_is_followed(tmp_path: Path) -> None:
     assert "head.loss_module is another loss now, a CALSLoss" in log_of(cfg)
 
 
-def test_resumed_after_the_exchange_equals_uninterrupted(tmp_path: Path) -> None:
-    whole = train(classifier(tmp_path, OTHER)).model.state_dict()
-    for epoch in (1, 2, 3):
-        cfg = classifier(tmp_path, OTHER)
+EXCHANGED = {
+    "a margin": OTHER,
+    "a rule": dict(OTHER, rule="heuristic"),
+    "another loss": dict(type="AdaFocalLoss", num_bins=3),
+}
+
+
+@pytest.mark.parametrize("kind", EXCHANGED)
+def test_resumed_after_the_exchange_equals_uninterrupted(tmp_path: Path, kind: str) -> None:
+    """Before the exchange, right after it, and when the new loss has learned something."""
+    whole = train(classifier(tmp_path, EXCHANGED[kind], steps=5)).model.state_dict()
+    for epoch in (2, 3, 4):
+        cfg = classifier(tmp_path, EXCHANGED[kind], steps=5)
         cfg.work_dir = str(tmp_path / f"resumed_{epoch}")
         cfg.resume, cfg.load_from = True, str(tmp_path / "work" / f"epoch_{epoch}.pth")
-        state = train(cfg).model.state_dict()
+        runner = train(cfg)
+        assert int(state_of(runner).num_updates) == 3
+        state = runner.model.state_dict()
         assert [key for key in whole if not torch.equal(whole[key], state[key])] == [], epoch
 
 

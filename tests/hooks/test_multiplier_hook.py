@@ -199,7 +199,7 @@ def no_validation(root: Path) -> Config:
         (no_loss, "found no CALSLoss in the model: set .*loss_decode"),
         (lambda root: changed(root, custom_hooks=[]), "no hook updates its multipliers: add"),
         (two_losses, r"2 CALSLoss modules .*module='...'"),
-        (same_files, "3 validation files are test files too.*allow_test_data=True"),
+        (same_files, "3 validation files .* test files too.*data=True.* or --allow-test-data$"),
         (no_validation, "needs validation: set val_dataloader"),
         (sigmoid, "1 channel"),
         (lambda root: changed(root, **{LOSS + "__num_classes": 5}), "4 classes; set num_classes=4"),

@@ -7,7 +7,9 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, MODELS
+from mmpretrain.models import BaseRetriever, ImageToImageRetriever
 from mmpretrain.models.heads import ArcFaceClsHead, LinearClsHead
+from mmpretrain.registry import MODELS as mmpretrain
 from mmseg.models import FCNHead
 from torch.nn.functional import one_hot
 
@@ -87,6 +89,24 @@ class ScaledFCNHead(FCNHead):
         return super().loss_by_feat(4 * seg_logits, batch_data_samples)
 
 
+@MODELS.register_module()
+class OwnRetriever(ImageToImageRetriever):
+    """A retriever of the user's."""
+
+
+@MODELS.register_module()
+class PlainRetriever(BaseRetriever):
+    """A retriever made from the base alone."""
+
+    def __init__(self, image_encoder, head, prototype, data_preprocessor) -> None:
+        data_preprocessor["type"] = "mmpretrain.ClsDataPreprocessor"
+        super().__init__(prototype, data_preprocessor)
+        self.image_encoder, self.head = mmpretrain.build(image_encoder), mmpretrain.build(head)
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        return self.head.loss(self.image_encoder(inputs), data_samples)
+
+
 @HOOKS.register_module()
 class NoStepHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
@@ -101,6 +121,27 @@ def margin_head(root: Path, name: str) -> Config:
 
 def scaled_segmentor(root: Path) -> Config:
     return tiny_config(root, model__decode_head__type="ScaledFCNHead")
+
+
+def retriever(root: Path, name: str) -> Config:
+    cfg = tiny_classifier(root)
+    model = cfg.model
+    encoder = [model.pop("backbone"), model.pop("neck")]
+    model.update(type=name, image_encoder=encoder, prototype="vectors.pth")
+    return cfg
+
+
+def joined(root: Path) -> Config:
+    cfg = more_outputs(root, True)
+    parts = [cfg.val_dataloader.dataset] * 2
+    cfg.val_dataloader.dataset = dict(type="ConcatDataset", datasets=parts)
+    return cfg
+
+
+def fewer_outputs(root: Path) -> Config:
+    cfg = tiny_classifier(root)
+    cfg.model.head.num_classes = cfg.model.head.loss.num_classes = 9
+    return cfg
 
 
 def more_outputs(root: Path, segmentation: bool) -> Config:
@@ -119,7 +160,7 @@ def more_outputs(root: Path, segmentation: bool) -> Config:
     "make, message",
     [
         (lambda root: margin_head(root, "ArcFaceClsHead"), "bare cosine"),
-        (lambda root: margin_head(root, "MyMarginHead"), "MyMarginHead, which trains with 64"),
+        (lambda root: margin_head(root, "MyMarginHead"), "head MyMarginHead trains with 64"),
         (lambda root: margin_head(root, "OwnMarginHead"), "OwnMarginHead is given other scores"),
         (lambda root: margin_head(root, "OwnLabelHead"), "OwnLabelHead is given other scores"),
         (lambda root: margin_head(root, "ScaledLossHead"), "ScaledLossHead is given other scores"),
@@ -127,6 +168,14 @@ def more_outputs(root: Path, segmentation: bool) -> Config:
         (scaled_segmentor, "ScaledFCNHead is given other scores"),
         (lambda root: more_outputs(root, True), "4 classes but the head 6 outputs"),
         (lambda root: more_outputs(root, False), "10 classes but the head 12 outputs"),
+        (joined, "4 classes but the head 6 outputs"),
+        (fewer_outputs, "10 classes but the head 9 outputs"),
+        (
+            lambda root: retriever(root, "ImageToImageRetriever"),
+            "the model ImageToImageRetriever ranks images",
+        ),
+        (lambda root: retriever(root, "OwnRetriever"), "model OwnRetriever ranks images"),
+        (lambda root: retriever(root, "PlainRetriever"), "model PlainRetriever ranks images"),
     ],
 )
 def test_refused_before_the_first_step(tmp_path: Path, make, message: str) -> None:

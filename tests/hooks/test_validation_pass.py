@@ -6,9 +6,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
 from mmengine.registry import DATA_SAMPLERS, LOOPS
 from mmengine.runner import Runner, ValLoop
-from torch.utils.data import DataLoader, DistributedSampler, Sampler, SequentialSampler
+from torch.utils.data import (
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+)
 
 from cals_mm.core import AugmentedLagrangian, dual_statistics
 from cals_mm.frameworks import sampling
@@ -80,6 +87,17 @@ class TwiceSampler(Sampler):
         return 2 * self.size
 
 
+@DATA_SAMPLERS.register_module()
+class EverySecondSampler(TwiceSampler):
+    """Leaves out samples."""
+
+    def __iter__(self):
+        return iter(range(0, self.size, 2))
+
+    def __len__(self) -> int:
+        return -(-self.size // 2)
+
+
 @torch.no_grad()
 def assert_by_hand(runner: Runner, loaders: list) -> None:
     """The multipliers are those of one dual step from the samples of these loaders."""
@@ -128,10 +146,15 @@ def test_an_epoch_for_each_loader_is_still_one_validation(
     assert_by_hand(runner, loop.used)
 
 
-@pytest.mark.parametrize("sampler", [dict(type="TwiceSampler"), dict(type="InfiniteTwice")])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        dict(type="TwiceSampler"),
+        dict(type="EverySecondSampler"),
+        dict(type="DefaultSampler", shuffle=True, round_up=False),
+    ],
+)
 def test_another_sampler_loses_no_sample(tmp_path: Path, sampler: dict) -> None:
-    if sampler["type"] == "InfiniteTwice":
-        sampler = dict(type="DefaultSampler", shuffle=True, round_up=False)
     cfg = tiny_config(tmp_path, steps=1)
     cfg.val_dataloader.sampler = sampler
     runner = train(cfg)
@@ -162,21 +185,59 @@ def counted(monkeypatch, loaders: list[list[DataLoader]]) -> list[int]:
     return sorted(found)
 
 
-def padded(rank: int) -> DataLoader:
-    sampler = DistributedSampler(Ten(), num_replicas=3, rank=rank, shuffle=False)
+def padded(rank: int, **options) -> DataLoader:
+    sampler = DistributedSampler(Ten(), num_replicas=3, rank=rank, **options)
     return DataLoader(Ten(), batch_size=3, sampler=sampler)
 
 
-def test_samplers_that_fill_up(monkeypatch) -> None:
+def by_default(rank: int, **options) -> DataLoader:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmengine.dataset.sampler.get_dist_info", lambda: (rank, 3))
+        sampler = DefaultSampler(Ten(), seed=0, **options)
+    return DataLoader(Ten(), batch_size=2, sampler=sampler)
+
+
+FILLING = {
+    "torch": lambda rank: padded(rank, shuffle=False),
+    "torch, shuffled": padded,
+    "MMEngine": by_default,
+    "MMEngine, in order": lambda rank: by_default(rank, shuffle=False),
+}
+
+
+@pytest.mark.parametrize("kind", FILLING)
+def test_samplers_that_fill_up(monkeypatch, kind: str) -> None:
     once = list(range(10))
-    assert counted(monkeypatch, [[padded(rank)] for rank in range(3)]) == once
+    make = FILLING[kind]
+    assert counted(monkeypatch, [[make(rank)] for rank in range(3)]) == once
     twice = sorted(2 * once)
-    assert counted(monkeypatch, [[padded(rank), padded(rank)] for rank in range(3)]) == twice
+    assert counted(monkeypatch, [[make(rank), make(rank)] for rank in range(3)]) == twice
 
 
-def test_samplers_that_nobody_knows(monkeypatch) -> None:
-    loaders = [[DataLoader(Ten(), batch_size=4, sampler=SequentialSampler(Ten()))]] * 3
-    assert counted(monkeypatch, loaders) == sorted(3 * list(range(10)))
+ON_EACH = {
+    "in order": SequentialSampler(Ten()),
+    "twice": TwiceSampler(Ten()),
+    "with replacement": RandomSampler(Ten(), replacement=True, num_samples=12),
+}
+
+
+@pytest.mark.parametrize("kind", ON_EACH)
+def test_samplers_that_nobody_knows(monkeypatch, kind: str) -> None:
+    """Each process has samples of its own, or all of them: none is left out."""
+    counts = []
+    for rank in range(3):
+        monkeypatch.setattr(sampling, "get_dist_info", lambda rank=rank: (rank, 3))
+        loader = DataLoader(Ten(), batch_size=4, sampler=ON_EACH[kind])
+        counter = SampleCounter([loader])
+        counts += [sum(counter.counts(len(batch))) for batch in loader]
+    assert sum(counts) == 3 * len(ON_EACH[kind])
+
+
+def test_samplers_that_do_not_fill_up(monkeypatch) -> None:
+    uneven = [[by_default(rank, round_up=False)] for rank in range(3)]
+    assert counted(monkeypatch, uneven) == list(range(10))
+    dropped = [[padded(rank, shuffle=False, drop_last=True)] for rank in range(3)]
+    assert counted(monkeypatch, dropped) == list(range(9))
 
 
 def test_the_loaders_of_a_loop() -> None:

@@ -227,12 +227,16 @@ def test_pictures_reach_the_visualizer(tmp_path):
     [
         ("mmengine.visualization.Visualizer.add_image", "drawing the reliability diagram"),
         ("cals_mm.visualization.reliability_diagram", "drawing the reliability diagram"),
+        ("cals_mm.visualization.reliability.render", "drawing the reliability diagram"),
+        ("mmengine.visualization.LocalVisBackend.add_image", "drawing the reliability diagram"),
         ("cals_mm.metrics._report.class_table", "the table of the classes"),
+        ("cals_mm.metrics._report.print_log", "the table of the classes"),
     ],
 )
-def test_a_report_that_fails_costs_no_value(tmp_path, monkeypatch, log, part, what):
+@pytest.mark.parametrize("error", [RuntimeError, OSError, IndexError])
+def test_a_report_that_fails_costs_no_value(tmp_path, monkeypatch, log, part, what, error):
     def fail(*args, **kwargs):
-        raise RuntimeError("cannot\ndraw")
+        raise error("cannot\ndraw")
 
     expected = evaluate(CalibrationMetric(draw=False, class_table=False), [image(0)])
     visualizer = Visualizer.get_instance(
@@ -242,4 +246,4 @@ def test_a_report_that_fails_costs_no_value(tmp_path, monkeypatch, log, part, wh
     found = evaluate(CalibrationMetric(), [image(0)])
     Visualizer._instance_dict.pop(visualizer.instance_name)
     assert found == expected
-    assert f"{what} failed, and the run goes on without: RuntimeError: cannot draw" in log.text
+    assert f"{what} failed, and the run goes on without: {error.__name__}: cannot draw" in log.text

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
+from mmpretrain.models.heads import LinearClsHead
 from mmseg.models.segmentors import EncoderDecoder
 
 from cals_mm import CalibrationMetric
@@ -14,6 +15,7 @@ from cals_mm.core import ClassTemperatureScaler, TemperatureScaler, VectorScaler
 from cals_mm.functional import calibration_statistics
 from cals_mm.functional._probabilities import LogitsCheck, are_probabilities
 from tests.tiny import tiny_config, train
+from tests.tiny_classifier import tiny_classifier
 
 torch.manual_seed(0)
 LOGITS = 6 * torch.randn(60, 10)
@@ -155,16 +157,54 @@ class SoftmaxSegmentor(EncoderDecoder):
         return samples
 
 
+@MODELS.register_module()
+class MaskSegmentor(EncoderDecoder):
+    """A segmentor that predicts by sums of masks, weighted with the classes of their queries."""
+
+    def predict(self, inputs, data_samples=None):
+        samples = super().predict(inputs, data_samples)
+        weights = torch.linspace(0.6, 0.9, 4)[:, None, None]
+        for sample in samples:
+            scores = weights * sample.seg_logits.data.sigmoid()
+            sample.seg_logits.data = scores
+            sample.pred_sem_seg.data = scores.argmax(0, keepdim=True)
+        return samples
+
+
+@MODELS.register_module()
+class SoftmaxHead(LinearClsHead):
+    """A head of a classifier that ends in a softmax, after which the framework takes another."""
+
+    def forward(self, feats):
+        return super().forward(feats).softmax(1)
+
+
+@MODELS.register_module()
+class NormalisedHead(LinearClsHead):
+    """The same by the sum of exponentials."""
+
+    def forward(self, feats):
+        scores = super().forward(feats).exp()
+        return scores / scores.sum(1, keepdim=True)
+
+
 @pytest.mark.parametrize(
-    "model, text",
+    "name, text",
     [
         ("SoftmaxSegmentor", "the logits are probabilities"),
+        ("SoftmaxHead", "the logits are probabilities"),
+        ("NormalisedHead", "the logits are probabilities"),
         ("SigmoidSegmentor", "the logits seem to be scores"),
+        ("MaskSegmentor", "the logits seem to be scores"),
     ],
 )
-def test_the_hook_says_it(tmp_path: Path, model: str, text: str) -> None:
-    cfg = tiny_config(tmp_path, steps=2)
-    cfg.model.type = model
+def test_the_hook_says_it(tmp_path: Path, name: str, text: str) -> None:
+    if name.endswith("Head"):
+        cfg = tiny_classifier(tmp_path, steps=1, model__head__type=name)
+        cfg.val_evaluator = dict(type="Accuracy")
+        cfg.custom_hooks.append(dict(type="KeepLogitsHook"))
+    else:
+        cfg = tiny_config(tmp_path, steps=1, model__type=name)
     train(cfg)
     log = "\n".join(path.read_text() for path in (tmp_path / "work").rglob("*.log"))
     assert log.count(text) == 1

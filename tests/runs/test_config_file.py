@@ -4,9 +4,14 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper
+from mmengine.registry import MODELS
+from mmpretrain.models import ImageClassifier
 
 from cals_mm.runs import check_training, load_config
-from cals_mm.runs.errors import USER_ERRORS
+from cals_mm.runs.errors import run
+from tests.tiny import train
+from tests.tiny_classifier import tiny_classifier
 
 
 def training(**changes) -> Config:
@@ -34,6 +39,8 @@ def training(**changes) -> Config:
         (dict(optim_wrapper=None), "no optim_wrapper"),
         (dict(optim_wrapper=dict(type="AmpOptimWrapper")), "needs a GPU: pass --amp"),
         (dict(optim_wrapper=dict(type="mmengine.AmpOptimWrapper")), "needs a GPU"),
+        (dict(optim_wrapper=dict(type="mmengine.optim.AmpOptimWrapper")), "needs a GPU"),
+        (dict(optim_wrapper=dict(type=AmpOptimWrapper, dtype="float16")), "needs a GPU"),
     ],
 )
 def test_one_line_before_the_start(monkeypatch, changes: dict, message: str) -> None:
@@ -84,5 +91,26 @@ def test_another_missing_package_is_named_as_ever(tmp_path: Path, monkeypatch) -
         load_config(str(file))
 
 
-def test_a_model_that_cannot_be_trained_is_no_defect() -> None:
-    assert issubclass(NotImplementedError, USER_ERRORS)
+@MODELS.register_module()
+class WithoutLoss(ImageClassifier):
+    """A model for predictions."""
+
+    def loss(self, inputs, data_samples):
+        raise NotImplementedError("this model is for predictions")
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        (dict(model__head__type="LeViTClsHead"), "support training in distillation mode"),
+        (dict(model__head__type="EfficientFormerClsHead"), "to train the distilled version"),
+        (dict(model__type="WithoutLoss"), "this model is for predictions"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_ends_in_one_line(tmp_path, capsys, changes, text) -> None:
+    cfg = tiny_classifier(tmp_path, **changes)
+    with pytest.raises(SystemExit) as end:
+        run(lambda argv: train(cfg))
+    assert end.value.code == 2
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
+    assert text in line

@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import MODEL_WRAPPERS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
@@ -36,7 +37,17 @@ def with_default(cfg: Config, norm: dict) -> None:
 
 
 def with_conversion(cfg: Config, norm: dict) -> None:
-    cfg.sync_bn = "torch"
+    cfg.sync_bn = norm["type"]
+
+
+@MODEL_WRAPPERS.register_module()
+class UsersWrapper(MMDistributedDataParallel):
+    """A wrapper that leaves the model as it is."""
+
+
+def with_own_wrapper(cfg: Config, norm: dict) -> None:
+    cfg.model_wrapper_cfg = dict(type="UsersWrapper")
+    (with_norm if norm["type"].endswith("BN") else with_conversion)(cfg, norm)
 
 
 CASES = {
@@ -47,7 +58,10 @@ CASES = {
     "long": (with_norm, dict(type="torch.nn.modules.batchnorm.SyncBatchNorm")),
     "class": (with_norm, dict(type=nn.SyncBatchNorm)),
     "constructor": (with_default, {}),
-    "conversion": (with_conversion, {}),
+    "conversion": (with_conversion, dict(type="torch")),
+    "conversion by mmcv": (with_conversion, dict(type="mmcv")),
+    "own wrapper": (with_own_wrapper, dict(type="SyncBN")),
+    "conversion, own wrapper": (with_own_wrapper, dict(type="torch")),
 }
 
 

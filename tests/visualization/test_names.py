@@ -67,6 +67,13 @@ def test_a_name_needs_the_room_of_its_letters(name):
     assert ink[0] == pytest.approx(ink[1], rel=0.1)
 
 
+@pytest.mark.parametrize("name", ["caf\udce9", "\ud800x", "\udcff\udcfe"])
+@pytest.mark.parametrize("picture", PICTURES)
+def test_names_that_are_not_unicode(picture, name, texts):
+    assert_picture(PICTURES[picture]([name, *NAMES[1:]]))
+    assert any(ascii(name)[1:-1] in text for text in texts), texts
+
+
 def test_powers_of_ten_stay_formulas(texts):
     calibration_by_frequency(statistics(), 10 ** np.arange(6), NAMES)
     assert any(r"\mathdefault{10^{" in text for text in texts)
