@@ -13,6 +13,9 @@ from cals_mm.commands.predict import main
 from cals_mm.posthoc import PredictionSets
 from cals_mm.posthoc.checkpoint import noted_checkpoint
 from cals_mm.prediction import LineFile
+from cals_mm.prediction.classes import Classes
+from cals_mm.prediction.image_model import Predicted
+from cals_mm.prediction.inputs import Input
 from cals_mm.runs import run
 from cals_mm.text.predict import TextPredictor
 from cals_mm.text.vocabulary import Vocabulary
@@ -87,6 +90,16 @@ def test_a_classifier_of_images_in_arrays(tmp_path, capsys):
 
 
 BATCHES = ("--batch-size", "2")
+
+
+@pytest.mark.parametrize("name", ["caf\udce9.png", "\udcff\udcfe", "é\ud800.png"])
+def test_names_that_are_not_unicode(tmp_path, name):
+    logits = torch.tensor([1.0, 0.0])
+    predicted = Predicted(Input(name, name), None, logits, logits.argmax())
+    file = LineFile(str(tmp_path), Classes((name, "b")))
+    assert list(file.write([predicted])) == [None]
+    (line,) = lines(tmp_path)
+    assert line["input"] == line["class"] == name
 
 
 def test_options_for_label_maps_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Known texts of the libraries stay off the screen and are in the log file; all others pass."""
 
+import io
 import logging
 import sys
 import warnings
@@ -31,6 +32,18 @@ def logger(tmp_path: Path):
         handler.close()
     MMLogger._instance_dict.clear()
     MMLogger._instance_dict.update(before)
+
+
+@pytest.mark.parametrize(
+    "encoding, text",
+    [("utf-8", "caf\udce9"), ("utf-8", "\ud800"), ("ascii", "é"), ("latin-1", "道")],
+)
+def test_what_the_terminal_lacks_is_escaped(monkeypatch, encoding, text):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, errors="strict"))
+    run(lambda argv: print(text))
+    sys.stdout.flush()
+    assert written.getvalue().decode(encoding) == ascii(text)[1:-1] + "\n"
 
 
 def test_known_texts_are_in_the_log_file_only(logger, tmp_path, capsys):
