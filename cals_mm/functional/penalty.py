@@ -12,6 +12,7 @@ __all__ = ["PENALTIES", "PenaltyKind", "check_penalty", "penalty_lagrangian"]
 PenaltyKind = Literal["phr", "p2", "p3", "relu"]
 
 PENALTIES: tuple[PenaltyKind, ...] = get_args(PenaltyKind)
+"""Names of the penalty functions of :func:`penalty_lagrangian`."""
 
 
 def check_penalty(kind: str) -> PenaltyKind:

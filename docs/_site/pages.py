@@ -81,6 +81,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         if file == "docs/README.md":
             file = "README.md"
         page_of = FROM_ROOT.get(file, file.removeprefix("docs/"))
+        if page_of == "tutorial.ipynb" and origin:
+            page_of = "tutorial.md"
         if files.get_file_from_path(page_of) is None:
             return f"`{text}`" if re.fullmatch(r"[\w./-]+", text) else text
         inner = os.path.relpath(page_of, os.path.dirname(page.file.src_uri) or ".")

@@ -77,6 +77,15 @@ def test_links_lead_to_pages_and_headings(folder):
             assert not anchor or anchor in anchors[found], f"{file.name}: {target}"
 
 
+def test_the_tutorial_is_read_here_and_downloaded_from_its_page(folder):
+    links = {
+        page: set(re.findall(r'href="(tutorial\.\w+)"', (folder / page).read_text("utf-8")))
+        for page in ("index.html", "tutorial.html")
+    }
+    assert links["index.html"] == {"tutorial.html"}
+    assert "tutorial.ipynb" in links["tutorial.html"]
+
+
 @browser
 @pytest.mark.parametrize("page", ["index.html", "api/cals_mm.functional.html", "tutorial.html"])
 def test_pages_are_readable_on_wide_and_narrow_screens(site, page, tmp_path):
