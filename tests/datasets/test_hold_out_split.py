@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.registry import DATASETS
+from torch.utils.data import ConcatDataset, Subset
 
 pytest.importorskip("mmseg", reason="mmseg is not installed: pip install 'cals-mm[onedl]'")
 pytest.importorskip(
@@ -63,7 +64,7 @@ def folders(root: Path, classes: int = 3, images: int = 20) -> dict:
     return dict(type="mmpretrain.CustomDataset", data_root=str(root), pipeline=[])
 
 
-def parts(dataset: dict, **options: Any) -> tuple[HoldOutSplit, HoldOutSplit]:
+def parts(dataset: Any, **options: Any) -> tuple[HoldOutSplit, HoldOutSplit]:
     train, val = (HoldOutSplit(dataset, split, **options) for split in ("train", "val"))
     return train, val
 
@@ -102,6 +103,26 @@ def test_no_file_in_two_parts_under_wrappers(tmp_path: Path) -> None:
     assert len(set(files(train))) == 36
     counts = [files(train).count(file) for file in set(files(train))]
     assert sorted(set(counts)) == [1, 3, 4]
+
+
+CHOSEN = {
+    "a subset": lambda data: Subset(data, range(0, 60, 2)),
+    "two subsets": lambda data: ConcatDataset(
+        [Subset(data, range(20)), Subset(data, range(40, 50))]
+    ),
+    "a subset of one": lambda data: Subset(Subset(data, range(10, 60)), range(30)),
+}
+
+
+@pytest.mark.parametrize("kind", CHOSEN)
+def test_selections_of_torch(tmp_path: Path, kind: str) -> None:
+    dataset = CHOSEN[kind](DATASETS.build({**folders(tmp_path), "lazy_init": True}))
+    train, val = parts(dataset)
+    assert len(val) >= 2 and len(train) + len(val) == 30
+    assert not set(files(train)) & set(files(val))
+    shown = [int(Path(file).parent.name[-1]) for file in files(train)]
+    assert train.get_gt_labels().tolist() == shown
+    assert train.metainfo["classes"] == ("class0", "class1", "class2")
 
 
 def test_classes_are_held_out_alike(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from cals_mm.hooks._splits import shared_files
 from tests.tiny import tiny_config, train
@@ -70,6 +70,32 @@ def test_a_test_set_that_is_not_there_counts_as_different(tmp_path: Path, kind: 
         MMLogger.get_instance("splits")
         assert shared_files(runner) == 0  # type: ignore[arg-type]
     assert all("\n" not in text for text in warnings)
+
+
+@DATASETS.register_module()
+class Files(BaseDataset):
+    def load_data_list(self) -> list:
+        return [{"img_path": f"{k}.png"} for k in range(10)]
+
+
+DIVIDED = {
+    "apart": (range(5), range(5, 10), 0),
+    "overlapping": (range(6), range(4, 10), 2),
+    "the same": (range(3), range(3), 3),
+    "a part of all": ([7], range(10), 1),
+}
+
+
+@pytest.mark.parametrize("kind", DIVIDED)
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_data_set_that_torch_divides(kind: str, lazy: bool) -> None:
+    val, test, expected = DIVIDED[kind]
+    files = Files(lazy_init=lazy)
+    runner = SimpleNamespace(
+        val_loop=SimpleNamespace(dataloader=DataLoader(Subset(files, val))),
+        _test_dataloader=DataLoader(Subset(files, test)),
+    )
+    assert shared_files(runner) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["no list of names", "empty folder"])
