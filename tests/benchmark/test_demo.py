@@ -52,4 +52,7 @@ def test_a_run_that_fails_is_named(project, capsys):
     with pytest.raises(SystemExit) as caught:
         demo.main([*arguments(project)[:-1], "13"])
     assert caught.value.code == 1
-    assert "failed: ce, default, seed 13: error: unlucky" in capsys.readouterr().err
+    failed = [line for line in capsys.readouterr().out.splitlines() if "failed" in line]
+    assert sorted(line.split(" (log")[0] for line in failed) == [
+        f"failed: {method}, default, seed 13: error: unlucky" for method in ("cals", "ce")
+    ]

@@ -150,7 +150,8 @@ class Campaign:
         missing = len(settings) - len(held_out)
         if missing:
             self.failures[method] = f"{missing} of {len(settings)} tries failed: no setting chosen"
-            self.say(f"failed: {method}: {self.failures[method]}")
+            if len(settings) > 1:
+                self.say(f"failed: {method}: {self.failures[method]}")
             return
         self.choices[method] = Choice(choose(held_out), held_out)
         if len(settings) > 1:
