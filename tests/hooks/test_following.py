@@ -121,20 +121,35 @@ def test_the_number_of_classes_changes(tmp_path: Path, old: tuple, count: int) -
     assert all(torch.equal(FIRST[key], value) for key, value in fresh_of(cfg).items())
 
 
-@pytest.mark.parametrize("kind", NEW_RUNS)
-def test_the_old_state_on_request(tmp_path: Path, old: tuple, kind: str) -> None:
-    checkpoint = old[1]
-    if kind != "as it was":
-        train(segmentation(tmp_path / "old", 3, **NEW_RUNS[kind]))
-        checkpoint = str(tmp_path / "old" / "work" / "epoch_3.pth")
-    cfg = segmentation(tmp_path, 1, **NEW_RUNS[kind])
-    cfg.custom_hooks[1].load_state = True
+@pytest.fixture(scope="module", params=NEW_RUNS)
+def same_kind(
+    request: pytest.FixtureRequest, old: tuple, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, dict]:
+    """Checkpoint of a run, and the changes of its config."""
+    changes = NEW_RUNS[request.param]
+    if not changes:
+        return old[1], changes
+    root = tmp_path_factory.mktemp("same")
+    train(segmentation(root, 3, **changes))
+    return str(root / "work" / "epoch_3.pth"), changes
+
+
+@pytest.mark.parametrize("load_state", [True, False])
+def test_a_state_that_fits_is_taken_on_request(
+    tmp_path: Path, same_kind: tuple, load_state: bool
+) -> None:
+    checkpoint, changes = same_kind
+    cfg = segmentation(tmp_path, 1, **changes)
+    cfg.custom_hooks[1].load_state = load_state
     cfg.load_from = checkpoint
     train(cfg)
     weights = torch.load(checkpoint, weights_only=False)["state_dict"]
     prefix = next(key for key in weights if key.endswith("num_updates"))[: -len("num_updates")]
-    assert all(torch.equal(FIRST[key], weights[prefix + key]) for key in FIRST)
-    assert "go on after 2 updates" in log_of(cfg)
+    learned = {key: weights[prefix + key] for key in FIRST}
+    expected = learned if load_state else fresh_of(cfg)
+    assert all(torch.equal(FIRST[key], expected[key]) for key in FIRST)
+    said = "go on after 2 updates" if load_state else "without those in the checkpoint (2 updates)"
+    assert said in log_of(cfg)
 
 
 @pytest.mark.parametrize("kind", ["a fixed margin", "no checkpoint", "resumed"])
