@@ -81,9 +81,29 @@ def test_a_moment_of_over_confidence_while_the_accuracy_rises_faster() -> None:
     assert margin.value == pytest.approx(8.0 / 1.2), "twice in a row"
     assert margin.remark() == ""
     large = AutoMargin()
+    large.step_(seen(1.2, accuracy=0.6))
     large.step_(seen(0.9, accuracy=0.6))
     large.step_(seen(1.2, accuracy=0.66, gap=0.07))
-    assert large.value == pytest.approx(8.0 / 1.2), "the gap is larger than the rise"
+    assert large.engaged, "the gap is larger than the rise"
+
+
+@pytest.mark.parametrize(
+    "before, temperature, expected",
+    [
+        (1.2, 1.2, 8 / 1.2),
+        (1.1, 1.21, 8 / 1.21 / 1.1),  # it rose by a tenth, and is expected to do so again
+        (0.9, 1.2, 8 / 1.2 / 1.2),  # from 1: what rose below it was under-confidence
+        (1.3, 1.2, 8 / 1.2),  # it falls
+    ],
+)
+def test_the_first_fall_expects_the_temperature_to_go_on_rising(before, temperature, expected):
+    margin = AutoMargin()
+    margin.step_(seen(before, accuracy=0.5))
+    assert margin.value == 10.0
+    margin.step_(seen(temperature, accuracy=0.5))
+    assert margin.value == pytest.approx(expected)
+    margin.step_(seen(1.5 * temperature, accuracy=0.5))
+    assert margin.value == pytest.approx(expected / temperature / 1.5), "the first alone"
 
 
 def test_a_start_that_is_too_small_rises_without_over_confidence() -> None:
