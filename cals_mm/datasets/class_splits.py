@@ -26,8 +26,8 @@ def stratified_held_out(labels: Sequence[int], fraction: float, seed: int = 0) -
         ValueError: If ``fraction`` is not in (0, 1).
 
     Example:
-        >>> stratified_held_out([0, 0, 0, 0, 1, 1], 0.5).sum()
-        np.int64(3)
+        >>> int(stratified_held_out([0, 0, 0, 0, 1, 1], 0.5).sum())
+        3
     """
     if not 0 < fraction < 1:
         raise ValueError(f"held-out fraction is {fraction}: give a number between 0 and 1")
