@@ -36,9 +36,9 @@ class AutoMargin(WideBuffers):
     - It falls to no less than half of the suggested margin, as the multipliers need time to
       enforce it.
 
-    The first time, the margin falls to the suggested one, divided by the factor by which T has
-    risen since the previous validation: until the multipliers take effect it will rise about as
-    much again. This requires over-confidence at two
+    The first time, the margin falls to the suggested one, divided by the square root of the factor
+    by which T has risen since the previous validation: it rises on until the multipliers take
+    effect. This requires over-confidence at two
     validations in a row, or at one at which the accuracy has risen by no more than the gap since
     the previous validation: while it rises faster, over-confidence may be temporary. Without
     over-confidence the margin keeps its initial value.
@@ -142,14 +142,16 @@ class AutoMargin(WideBuffers):
         elif not self.engaged:
             return now
         else:
-            wanted = min(wanted, suggestion / self._rise(seen) if engages else self.slack * suggestion)
+            wanted = min(
+                wanted, suggestion / self._half_rise(seen) if engages else self.slack * suggestion
+            )
             wanted = max(wanted, min(now, suggestion / 2))
         wanted = min(max(wanted, now / self.largest_step), now * self.largest_step)
         return min(max(wanted, self.margin_min), self.margin_max)
 
-    def _rise(self, seen: HeldOutConfidence) -> float:
-        """Factor by which the temperature rose since the last validation."""
-        return max(1.0, seen.temperature / max(1.0, float(self.temperature)))
+    def _half_rise(self, seen: HeldOutConfidence) -> float:
+        """Half of the rise of the temperature since the last validation, as a factor."""
+        return max(1.0, seen.temperature / max(1.0, float(self.temperature))) ** 0.5
 
     def curves(self) -> dict[str, Tensor]:
         """Margin, temperature and the gap in percent, () each."""

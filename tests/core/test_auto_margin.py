@@ -91,12 +91,12 @@ def test_a_moment_of_over_confidence_while_the_accuracy_rises_faster() -> None:
     "before, temperature, expected",
     [
         (1.2, 1.2, 8 / 1.2),
-        (1.1, 1.21, 8 / 1.21 / 1.1),  # it rose by a tenth, and is expected to do so again
-        (0.9, 1.2, 8 / 1.2 / 1.2),  # from 1: what rose below it was under-confidence
+        (1.1, 1.331, 8 / 1.331 / 1.1),  # it rose by 1.21
+        (0.9, 1.2, 8 / 1.2 / 1.2**0.5),  # from 1: what rose below it was under-confidence
         (1.3, 1.2, 8 / 1.2),  # it falls
     ],
 )
-def test_the_first_fall_expects_the_temperature_to_go_on_rising(before, temperature, expected):
+def test_the_first_fall_expects_half_of_the_last_rise_to_come_again(before, temperature, expected):
     margin = AutoMargin()
     margin.step_(seen(before, accuracy=0.5))
     assert margin.value == 10.0
