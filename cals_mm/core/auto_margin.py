@@ -151,7 +151,7 @@ class AutoMargin(WideBuffers):
 
     def _half_rise(self, seen: HeldOutConfidence) -> float:
         """Half of the rise of the temperature since the last validation, as a factor."""
-        return max(1.0, seen.temperature / max(1.0, float(self.temperature))) ** 0.5
+        return math.sqrt(max(1.0, seen.temperature / max(1.0, float(self.temperature))))
 
     def curves(self) -> dict[str, Tensor]:
         """Margin, temperature and the gap in percent, () each."""
