@@ -14,7 +14,6 @@ import argparse
 import itertools
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -23,7 +22,13 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import MODELS, DefaultScope
 
-from cals_mm.prediction import ImageModel, Input, Loaded, MapFiles, ahead, find_inputs
+from cals_mm.prediction import (
+    ImageModel,
+    Input,
+    Loaded,
+    MapFiles,
+    find_inputs,
+)
 
 CONFIG = Path(__file__).parents[1] / "configs/ce/deeplabv3_camvid.py"
 
@@ -44,9 +49,9 @@ def untrained() -> ImageModel:
 
 def write(model: ImageModel, inputs: Sequence[Input]) -> None:
     """From image files to pictures, as the command does."""
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+    with tempfile.TemporaryDirectory() as folder, model.workers() as pool:
         results = MapFiles(folder, model.classes)
-        for failure in results.write(model.predict(ahead(pool, model.read, inputs)), pool):
+        for failure in results.write(model.predict_files(inputs, pool), pool):
             assert failure is None, failure
 
 

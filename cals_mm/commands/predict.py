@@ -38,7 +38,6 @@ from cals_mm.prediction import (
     LineFile,
     MapFiles,
     Predicted,
-    ahead,
     find_inputs,
     predict_texts,
 )
@@ -131,7 +130,7 @@ def image_task(args: argparse.Namespace, cfg: Config, checkpoint: Mapping[str, A
         results = line_file(args, model.classes, checkpoint)
 
     def predict(inputs: Sequence[Input], pool: Executor) -> Iterator[Predicted | Failure]:
-        return model.predict(ahead(pool, model.read, inputs), args.batch_size)
+        return model.predict_files(inputs, pool, args.batch_size)
 
     return predict, results, model
 
@@ -179,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with (
         runs.on_interrupt(results.after_interrupt()),
         runs.quiet_opencv(),
-        ThreadPoolExecutor(2) as pool,
+        ThreadPoolExecutor(2) if model is None else model.workers() as pool,
         runs.written_by("--out"),
     ):
         outcomes = results.write(predict(inputs, pool), pool)

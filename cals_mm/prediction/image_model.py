@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +20,17 @@ from torch import Tensor
 from cals_mm.frameworks import keep_logits, predicted_logits
 from cals_mm.functional._probabilities import LogitsCheck
 
+from .ahead import ahead
 from .classes import Classes, find_classes
 from .inputs import Input
 from .load_model import load_model
 from .pipeline import test_pipeline
 
 __all__ = ["Failure", "ImageModel", "Loaded", "Predicted"]
+
+
+_WORKERS = 2
+"""As many images are in work at once, so that memory stays bounded."""
 
 
 class Failure(NamedTuple):
@@ -76,6 +86,8 @@ class ImageModel:
             self.classes: Classes = find_classes(cfg, checkpoint)
         self.segmentation = hasattr(self.model, "decode_head")
         self._check_logits = LogitsCheck()
+        self._on_cpu = all(weight.is_cpu for weight in self.model.parameters())
+        self._own, self._lock = threading.local(), threading.Lock()
 
     def read(self, item: Input) -> Loaded | Failure:
         """Load and prepare an image; any number of threads may do so."""
@@ -89,6 +101,56 @@ class ImageModel:
             # Decoders and transforms raise all kinds of exceptions for broken files.
             return Failure(item, " ".join(str(error).split()) or type(error).__name__)
         return Loaded(item, image, results)
+
+    @contextmanager
+    def workers(self) -> Iterator[Executor]:
+        """Workers for :meth:`predict_files`, and to write its results.
+
+        On a GPU they read and write beside the network. On a CPU, where threads that work beside
+        those of a layer make it wait, each predicts images of its own with its share of the
+        threads, by a copy of the model that has the same weights.
+        """
+        if not self._on_cpu:
+            with ThreadPoolExecutor(_WORKERS) as pool:
+                yield pool
+            return
+        threads = torch.get_num_threads()
+        workers = min(_WORKERS, threads)
+        torch.set_num_threads(threads // workers)  # of this thread, and of all that start later
+        try:
+            with ThreadPoolExecutor(workers, initializer=self._copy) as pool:
+                yield pool
+        finally:
+            torch.set_num_threads(threads)
+
+    def predict_files(
+        self, inputs: Iterable[Input], workers: Executor, batch_size: int = 1
+    ) -> Iterator[Predicted | Failure]:
+        """Read and predict a stream of files.
+
+        Args:
+            inputs: The files.
+            workers: From :meth:`workers`.
+            batch_size: Most images to predict together.
+
+        Yields:
+            The predictions in the order of the files.
+        """
+        if self._on_cpu:
+            for batch in ahead(workers, self._predict_by_copy, _chunks(inputs, batch_size)):
+                yield from batch
+        else:
+            yield from self.predict(ahead(workers, self.read, inputs), batch_size)
+
+    def _copy(self) -> None:
+        with self._lock:
+            weights = [*self.model.parameters(), *self.model.buffers()]
+            self._own.model = copy.copy(self)
+            self._own.model.model = copy.deepcopy(self.model, {id(each): each for each in weights})
+
+    def _predict_by_copy(self, inputs: list[Input]) -> list[Predicted | Failure]:
+        model: ImageModel = self._own.model
+        return list(model.predict(map(self.read, inputs), len(inputs)))
 
     @torch.no_grad()
     def predict(
@@ -127,6 +189,12 @@ class ImageModel:
             label = sample.pred_sem_seg.data[0] if self.segmentation else logits.argmax(0)
             assert isinstance(item, Loaded)
             yield Predicted(item.input, item.image, logits, label)
+
+
+def _chunks(inputs: Iterable[Input], size: int) -> Iterator[list[Input]]:
+    stream = iter(inputs)
+    while chunk := list(itertools.islice(stream, size)):
+        yield chunk
 
 
 def _batches(

@@ -68,6 +68,7 @@ class MapFiles:
 
     def __post_init__(self) -> None:
         self._palette = self.classes.colours(REJECTED)
+        self._bgr = [colour[::-1] for colour in self._palette]
         self._pixels = self._accepted = self._num_classes = 0
 
     def paths(self, name: str) -> list[str]:
@@ -118,7 +119,8 @@ class MapFiles:
                 "use cals_mm.prediction.ImageModel in a program"
             )
         self._num_classes = len(logits)
-        confidence = logits.softmax(0).gather(0, label[None])[0]
+        # The softmax at the label, in half of the time of a whole one.
+        confidence = (logits - logits.gather(0, label[None])).exp_().sum(0).reciprocal_()
         accepted = None
         if self.threshold is not None:
             accepted = self.threshold.accept(logits[None])[0]
@@ -138,14 +140,14 @@ class MapFiles:
             return maps
         size = maps.classes.shape
         photo = _photo(maps.image, (size[1], size[0]))
-        drawn = overlay(photo, maps.classes, maps.confidence, self._palette, maps.accepted)
+        drawn = overlay(photo, maps.classes, maps.confidence, self._bgr, maps.accepted)
         classes = maps.classes
         if maps.accepted is not None:
             classes = np.where(maps.accepted, classes, np.uint8(REJECTED))
         contents = [
             _indexed_png(classes, self._palette),
             _encoded(".png", (255 * maps.confidence).round().astype(np.uint8)),
-            _encoded(".jpg", drawn[..., ::-1]),
+            _encoded(".jpg", drawn),
         ]
         contents += [_npz(confidence=maps.confidence)] if self.npz else []
         for path, content in zip(self.paths(maps.input.name), contents, strict=True):
@@ -154,9 +156,9 @@ class MapFiles:
 
 
 def _photo(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An image of any number of channels and type as (H, W, 3) uint8 RGB."""
+    """An image of any number of channels and type as (H, W, 3) uint8, in the same order."""
     image = image[..., None] if image.ndim == 2 else image
-    image = image[..., 2::-1] if image.shape[2] >= 3 else image[..., :1].repeat(3, 2)
+    image = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, 2)
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
         image = ((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
