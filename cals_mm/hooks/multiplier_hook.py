@@ -6,24 +6,22 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import torch
-from mmengine.dist import all_gather_object, get_rank
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from cals_mm.core import DualStatistics, NonFiniteLogitsError, SharedPass, ValidationStatistics
-from cals_mm.frameworks import keep_logits, logits_and_target, unwrap
+from cals_mm.frameworks import keep_logits, unwrap
 from cals_mm.frameworks.heads import refuse_other_scores
 from cals_mm.frameworks.sampling import SampleCounter, loaders_of
 from cals_mm.frameworks.selections import metainfo_of
-from cals_mm.functional._probabilities import LogitsCheck
 from cals_mm.losses import StatefulLoss
 from cals_mm.metrics import CalibrationMetric
 
 from ._following import FollowingHook
 from ._schedule import MARKER, few_updates, validation_missed
 from ._splits import shared_files, test_data_error
+from ._validation_pass import ValidationPass
 from .fused_resize_hook import FusedResizeHook
 
 __all__ = ["CALSMultiplierHook"]
@@ -71,12 +69,8 @@ class CALSMultiplierHook(FollowingHook):
         self.allow_test_data = allow_test_data
         self.on_nonfinite = on_nonfinite
         self._fused_resize = FusedResizeHook() if fused_resize else None
-        self._statistics: ValidationStatistics | None = None
-        self._shared: SharedPass | None = None
+        self._pass: ValidationPass | None = None
         self._counter = SampleCounter([])
-        self._nonfinite: str | None = None
-        self._over = self._more = False
-        self._check_logits = LogitsCheck()
         self._missed = False
         self._stack = ExitStack()
 
@@ -127,34 +121,11 @@ class CALSMultiplierHook(FollowingHook):
         self._follow(runner)
         if self._loss is None:
             return
-        self._statistics = self._loss.state.start_dual_epoch()
-        self._share_pass(runner)
-        self._start_pass()
-        self._stack.enter_context(keep_logits(unwrap(runner.model)))
-
-    def _share_pass(self, runner: Runner) -> None:
-        """Let the calibration metric, which reads the logits first, compute the sums as well."""
         assert self._found is not None
-        if not isinstance(self._statistics, DualStatistics):
-            return
-        self._shared = SharedPass(self._statistics, self._found.ignore_index)
-        for metric in runner.val_loop.evaluator.metrics:
-            if isinstance(metric, CalibrationMetric):
-                metric.shared = self._shared
-                self._stack.callback(setattr, metric, "shared", None)
-
-    def _start_pass(self) -> None:
-        self._counter.restart()
-        self._nonfinite, self._check_logits = None, LogitsCheck()
-        self._over = self._more = False
-
-    def end_pass(self) -> None:
-        """Start afresh at the next batch: an EMA hook may validate the original weights as well.
-
-        A loop may also end an epoch for each of its loaders; then the next one continues the pass.
-        """
-        self._more = self._counter.end_loader()
-        self._over = not self._more
+        statistics = self._loss.state.start_dual_epoch()
+        self._pass = ValidationPass(statistics, self._found.ignore_index, self._counter)
+        self._stack.enter_context(self._pass.shared_with(runner.val_loop.evaluator.metrics))
+        self._stack.enter_context(keep_logits(unwrap(runner.model)))
 
     def after_val_iter(
         self,
@@ -164,57 +135,35 @@ class CALSMultiplierHook(FollowingHook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         """Add the samples of a batch."""
-        if self._statistics is None or self._found is None:
-            return
-        if self._over:
-            self._statistics.reset_()
-            self._start_pass()
-        outputs = outputs or ()
-        counts = self._counter.counts(len(outputs))
-        samples = [
-            logits_and_target(sample)
-            for sample, counted in zip(outputs, counts, strict=True)
-            if counted
-        ]
-        ignored = self._found.ignore_index
-        try:
-            for logits, target in _batches(samples):
-                self._check_logits.add(logits)
-                mask = None if ignored is None else target != ignored
-                sums = None if self._shared is None else self._shared.take(logits)
-                if sums is not None and isinstance(self._statistics, DualStatistics):
-                    self._statistics.update(logits, mask, target, sums)
-                else:
-                    self._statistics.update(logits, mask, target)
-        except NonFiniteLogitsError as error:
-            if self._nonfinite is None:
-                self._nonfinite = f"validation batch {batch_idx} of process {get_rank()}: {error}"
-        if self._shared is not None:
-            self._shared.clear()
+        if self._pass is not None:
+            self._pass.add(batch_idx, outputs or ())
+
+    def end_loader(self) -> None:
+        """Note the last batch of a loader."""
+        if self._pass is not None:
+            self._pass.end_loader()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Update the state of the loss, unless another loader of this validation is to come."""
-        if not self._more:
+        if self._pass is not None and not self._pass.to_be_continued:
             self._update(runner)
 
     def _update(self, runner: Runner) -> None:
         """Update the state of the loss, identically on all processes."""
-        statistics, self._statistics = self._statistics, None
-        self._shared = None
-        if statistics is None or self._loss is None:
+        seen, self._pass = self._pass, None
+        if seen is None or self._loss is None:
             return
-        if warning := self._check_logits.warning():
+        if warning := seen.warning():
             runner.logger.warning(warning)
-        found = [message for message in all_gather_object(self._nonfinite) if message]
-        self._nonfinite = None
+        found = [message for message in all_gather_object(seen.nonfinite) if message]
         if found:
             message = f"{self._loss.state.learned} stay as they are; {found[0]}"
             if self.on_nonfinite == "error":
                 raise ValueError(message)
             runner.logger.error(message)
         else:
-            self._loss.state.step_(statistics.all_reduce_())
-            if statistics.count:
+            self._loss.state.step_(seen.statistics.all_reduce_())
+            if seen.statistics.count:
                 self.history.append(runner, self._loss)
         runner.message_hub.update_info(MARKER, runner.iter)
 
@@ -255,16 +204,4 @@ class _EndOfPass(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         for hook in runner.hooks:
             if isinstance(hook, CALSMultiplierHook):
-                hook.end_pass()
-
-
-def _batches(
-    samples: list[tuple[torch.Tensor, torch.Tensor]],
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Stack the logits of a classifier; images stay separate batches, as their sizes may differ."""
-    if not samples:
-        return []
-    if samples[0][0].ndim == 1:
-        logits, targets = zip(*samples, strict=True)
-        return [(torch.stack(logits), torch.stack(targets))]
-    return [(logits[None], target[None]) for logits, target in samples]
+                hook.end_loader()
