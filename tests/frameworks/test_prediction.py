@@ -56,6 +56,20 @@ def test_logits_that_fit_stay_as_they_are(dtype):
     assert logits_and_target(segmented(maps))[0].data_ptr() == maps.data_ptr()
 
 
+@pytest.mark.parametrize("dtype", [pytest.param(torch.float16, marks=needs_half), torch.bfloat16])
+def test_labels_of_scores_that_half_precision_makes_equal(dtype):
+    logits = torch.randn(100000, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    scores = logits.softmax(1)
+    tied = (scores.argmax(1) != logits.argmax(1)).nonzero()[:50, 0]
+    assert len(tied) > 5
+    for row, score in zip(logits[tied], scores[tied], strict=True):
+        sample = classified(row, score)
+        assert logits_and_target(sample)[0] is sample.get(FIELD)
+    maps = logits[tied].T[:, :, None].contiguous()
+    prediction = scores[tied].argmax(1)[None, :, None]
+    assert logits_and_target(segmented(maps, prediction))[0].data_ptr() == maps.data_ptr()
+
+
 @pytest.mark.parametrize("as_dict", [False, True])
 @pytest.mark.parametrize("other", [[0.7, 0.3, 0.0], [0.2, 0.5, 0.3], [0.34, 0.33, 0.33]])
 def test_other_scores_are_taken_from_the_prediction(other, as_dict):
