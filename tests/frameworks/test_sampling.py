@@ -45,6 +45,13 @@ def test_the_last_one_without_the_sampler(orders, size, repeated, beyond, named,
     assert told == [(one, beyond) for one in repeated]
 
 
-@pytest.mark.parametrize("size, orders", [(7, [[0, 1, 2], [3, 4, 5], [6, 0, 1]])])
-def test_what_is_filled_up_in_another_way_loses_nothing(size, orders, monkeypatch):
-    assert last_ones(orders, size, monkeypatch) == [(False, 2)] * 3
+@pytest.mark.parametrize(
+    "size, orders, beyond",
+    [
+        (7, [[0, 1, 2], [3, 4, 5], [6, 0, 1]], 2),  # in blocks, with the first
+        (5, [[0, 2, 4], [1, 3, 3]], 1),  # in turns, with the last
+        (5, [[3, 1, 4], [0, 2, 1]], 1),  # with a sample drawn at random
+    ],
+)
+def test_what_is_filled_up_in_another_way_loses_nothing(size, orders, beyond, monkeypatch):
+    assert last_ones(orders, size, monkeypatch) == [(False, beyond)] * len(orders)
