@@ -15,7 +15,7 @@ from ._normalisation import arithmetic_dtype
 from .backends.installed import has_triton
 from .backends.tiles import dense
 
-__all__ = ["Computed", "FusedOperator", "fake_results", "gradient_unit", "scalars"]
+__all__ = ["Computed", "FusedOperator", "gradient_unit", "scalars"]
 
 Number = float | Tensor
 """A float, or a tensor () where reading its value would be slow or impossible."""
@@ -70,7 +70,7 @@ class FusedOperator:
         self._operator = define_operator(
             f"{schema} -> (Tensor value, Tensor parts, Tensor gradient)",
             self._results,
-            partial(fake_results, parts=parts + 1),
+            partial(_fake_results, parts=parts + 1),
             autograd=lambda *arguments: self._traced_node.apply(*arguments),
         )
 
@@ -206,7 +206,7 @@ def _scale_(gradient: Tensor, factor: Tensor) -> Tensor:
     return gradient.mul_(factor)
 
 
-def fake_results(logits: Tensor, *arguments: Any, parts: int) -> Results:
+def _fake_results(logits: Tensor, *arguments: Any, parts: int) -> Results:
     """Results of the right shapes, with a gradient if ``arguments[-1]`` is true."""
     dtype = arithmetic_dtype(logits)
     gradient = torch.empty_like(dense(logits)) if arguments[-1] else logits.new_empty(0)

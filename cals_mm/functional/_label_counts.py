@@ -11,7 +11,7 @@ from ._library import define_operator
 from .backends import installed
 from .backends.choice import asked_backend
 
-__all__ = ["COUNT_LABELS", "label_counts", "read_labels", "refuse_label", "valid_labels"]
+__all__ = ["COUNT_LABELS", "label_counts", "refuse_label", "valid_labels"]
 
 
 def label_counts(
@@ -32,7 +32,7 @@ def label_counts(
         ValueError: For a label out of range, on the CPU.
     """
     if target.is_cpu and installed.NATIVE is not None and asked_backend() in ("auto", "native"):
-        return read_labels(target, num_classes, ignore_index, class_weight)
+        return _read_labels(target, num_classes, ignore_index, class_weight)
     valid = valid_labels(target, num_classes, ignore_index)
     dtype = torch.float32 if class_weight is None else class_weight.dtype
     count: float | Tensor = float(target.numel())
@@ -68,10 +68,9 @@ def valid_labels(target: Tensor, num_classes: int, ignore_index: int | None) -> 
     return valid
 
 
-def read_labels(
+def _read_labels(
     target: Tensor, num_classes: int, ignore_index: int | None, class_weight: Tensor | None
 ) -> tuple[float, float]:
-    """:func:`label_counts` by the compiled module, for labels on the CPU."""
     count, weight, bad = installed.NATIVE.read_labels(
         target.data_ptr(),
         target.numel(),

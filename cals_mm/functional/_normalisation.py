@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._label_counts import COUNT_LABELS, label_counts, read_labels
+from ._label_counts import COUNT_LABELS, label_counts
 from .backends.problem import LossProblem, PreparedLoss
 
 __all__ = [
@@ -33,8 +33,7 @@ def prepare(problem: LossProblem, *, traced: bool = False, by_label: bool = Fals
         problem: The loss.
         traced: Whether the call may be traced, e.g. by ``torch.compile``, so that no value may be
             read.
-        by_label: Whether the backend is compiled: it finds the valid samples from the labels, and
-            needs no mask.
+        by_label: Whether the backend finds the valid samples from the labels and needs no mask.
 
     Raises:
         ValueError: For labels out of range, on the CPU. On CUDA a device-side assertion fails, as
@@ -57,8 +56,6 @@ def prepare(problem: LossProblem, *, traced: bool = False, by_label: bool = Fals
         arguments = (target, num_classes, problem.ignore_index, class_weight)
         if traced:
             count, weights = COUNT_LABELS(*arguments).to(dtype).unbind()
-        elif by_label:
-            count, weights = read_labels(*arguments)
         else:
             count, weights = label_counts(*arguments)
         divisor = count if class_weight is None else weights
