@@ -10,6 +10,7 @@ from cals_mm.benchmark.execution.records import (
     best_epoch,
     checkpoint_file,
     held_out_records,
+    late_gap,
     resume_from,
 )
 
@@ -52,6 +53,15 @@ def test_of_equal_epochs_the_first_is_the_best():
     assert best_epoch(records, MAIN, "less") == 1
     with pytest.raises(ValueError, match="no validation"):
         best_epoch({}, MAIN, "greater")
+
+
+def test_the_late_gap_is_the_mean_size_over_the_last_third():
+    gaps = {2: 9.0, 4: -8.0, 6: 7.0, 8: -1.0, 10: 2.0, 12: 3.0, 14: -4.0}
+    records = {epoch: {"calibration/gap": gaps[epoch]} for epoch in reversed(gaps)}
+    assert late_gap(records) == 3
+    assert late_gap({1: {"calibration/gap": -5.0}}) == 5
+    with pytest.raises(ValueError, match="no validation"):
+        late_gap({})
 
 
 def test_checkpoint_to_test(tmp_path):

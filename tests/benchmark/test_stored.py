@@ -72,6 +72,13 @@ def test_a_page_is_rendered_between_its_markers(results, tmp_path):
     assert "--task digits-lt --seeds 2 0 13 --tries 3" in " ".join(command.split())
 
 
+def test_the_late_gap_is_a_column_for_pages(results, tmp_path):
+    store_results(results, tmp_path / "digits-lt.json")
+    page = "<!-- table: digits-lt methods columns=held_out/late_gap -->\n<!-- end of table -->\n"
+    # The only validation of the last third has ten times the NLL of its seed, for CALS 0.4.
+    assert "| CALS | margin 12 | 4.00 ± 0.00 |" in render(page, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cals_mm.benchmark.plan import DEFAULT, Column, Setting, Task, candidates, choose
+from cals_mm.benchmark.plan import DEFAULT, LATE_GAP, Column, Setting, Task, candidates, choose
 from cals_mm.config import SCALED
 from cals_mm.methods import METHODS
 
@@ -175,6 +175,7 @@ class Campaign:
                 f"tested: {run}: {main.heading} {metrics[main.key]:.2f}, "
                 f"ECE % {metrics['calibration/ECE']:.2f}"
             )
+        metrics = {**metrics, LATE_GAP.key: run.late_gap()}
         self.tested.setdefault(run.method, {})[run.seed] = metrics
         if self.shift:
             self.tested[run.method][run.seed] = {**metrics, **self._test_shift(run, metrics)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +13,14 @@ from typing import Any, Literal
 from cals_mm.config import counts_iterations
 from cals_mm.runs import check_checkpoint
 
-__all__ = ["best_epoch", "checkpoint_file", "held_out_records", "resume_from", "unit_of"]
+__all__ = [
+    "best_epoch",
+    "checkpoint_file",
+    "held_out_records",
+    "late_gap",
+    "resume_from",
+    "unit_of",
+]
 
 Unit = Literal["epoch", "iter"]
 
@@ -48,6 +57,18 @@ def best_epoch(records: dict[int, dict[str, float]], main: str, rule: str) -> in
         raise ValueError(f"no validation with {main} is in the logs, so no checkpoint is the best")
     sign = 1 if rule == "greater" else -1
     return max(sorted(records), key=lambda epoch: sign * records[epoch][main])
+
+
+def late_gap(records: dict[int, dict[str, float]]) -> float:
+    """Mean of abs(confidence - accuracy) over the last third of the validations, in percent.
+
+    Raises:
+        ValueError: If nothing was validated.
+    """
+    if not records:
+        raise ValueError("no validation is in the logs")
+    late = sorted(records)[-math.ceil(len(records) / 3) :]
+    return statistics.fmean(abs(records[epoch]["calibration/gap"]) for epoch in late)
 
 
 def checkpoint_file(

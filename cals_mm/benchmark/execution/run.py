@@ -19,7 +19,7 @@ from cals_mm.config import for_training, nested, with_fused_resize
 from cals_mm.methods import METHODS
 
 from .fingerprint import TRAINING, fingerprint
-from .records import checkpoint_file, held_out_records, resume_from, unit_of
+from .records import checkpoint_file, held_out_records, late_gap, resume_from, unit_of
 
 __all__ = ["Budget", "Run", "read_json", "shown"]
 
@@ -172,6 +172,10 @@ class Run:
         if epoch not in records:
             raise ValueError(f"the log of {self} has no validation of epoch {epoch}")
         return records[epoch]
+
+    def late_gap(self) -> float:
+        """Mean of abs(confidence - accuracy) over the last third of the validations, in percent."""
+        return late_gap(held_out_records(self.folder, self.task.main.key))
 
     def checkpoint(self, which: str) -> tuple[int, Path]:
         """Epoch and file of the ``'best'`` or the ``'last'`` checkpoint."""

@@ -11,6 +11,7 @@ __all__ = [
     "AFTER_TEMPERATURE",
     "CALIBRATION",
     "DEFAULT_SHIFT",
+    "LATE_GAP",
     "SHIFT",
     "TASKS",
     "USEFULNESS",
@@ -95,6 +96,8 @@ AFTER_TEMPERATURE = tuple(
     for unit in [" %" if value.unit == "percent" else ""]
 )
 """Columns of the logits divided by a temperature that was fitted on the held-out data."""
+LATE_GAP = Column("held_out/late_gap", "held-out abs(conf − acc) %", None)
+"""Of the held-out data, the mean over the last third of the validations."""
 SHIFT = "shift"
 """Prefix of figures on corrupted test images."""
 DEFAULT_SHIFT = ("noise:3", "blur:3", "brightness:3", "contrast:3", "jpeg:3")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cals_mm.benchmark.plan import Column
+from cals_mm.benchmark.plan import LATE_GAP, Column
 
 from .reading import subject
 from .results import BEST_OTHER, SCALED_REFERENCE, Results
@@ -62,7 +62,7 @@ def _table(words: Sequence[str], folder: Path) -> str:
         raise ValueError(f"unknown in the marker of a table: {', '.join(sorted(unknown))}")
     columns = results.columns
     if "columns" in options:
-        known = {column.key: column for column in (*columns, *results.shifted)}
+        known = {column.key: column for column in (*columns, *results.shifted, LATE_GAP)}
         keys = options["columns"].split(",")
         if missing := [key for key in keys if key not in known]:
             raise ValueError(f"{file.name} has no column {missing[0]}; it has {', '.join(known)}")
