@@ -72,6 +72,15 @@ def test_a_page_is_rendered_between_its_markers(results, tmp_path):
     assert "--task digits-lt --seeds 2 0 13 --tries 3" in " ".join(command.split())
 
 
+def test_a_table_of_some_methods(results, tmp_path):
+    store_results(results, tmp_path / "digits-lt.json")
+    page = (
+        "<!-- table: digits-lt methods methods=cals columns=scaled/NLL -->\n<!-- end of table -->\n"
+    )
+    new = render(page, tmp_path)
+    assert "| CALS |" in new and "| cross entropy |" not in new
+
+
 def test_the_late_gap_is_a_column_for_pages(results, tmp_path):
     store_results(results, tmp_path / "digits-lt.json")
     page = "<!-- table: digits-lt methods columns=held_out/late_gap -->\n<!-- end of table -->\n"
@@ -87,6 +96,7 @@ def test_the_late_gap_is_a_column_for_pages(results, tmp_path):
         ("nothing methods", "there are no results"),
         ("digits-lt methods columns=ECE", "no column ECE; it has accuracy/top1"),
         ("digits-lt differences to=cals", "to=cals is not one of ce, ce"),
+        ("digits-lt methods methods=ce,mbls", "has no method mbls; it has ce, cals"),
         ("digits-lt methods rows=3", "unknown in the marker of a table: rows"),
     ],
 )

@@ -1,6 +1,7 @@
 """Tables of the documentation, rendered from stored results between markers.
 
-A marker names a file of results, a kind of table, and optionally the keys of its columns:
+A marker names a file of results, a kind of table, and optionally the keys of its columns and the
+methods (``methods=ce,cals``):
 
     <!-- table: camvid-80-last methods columns=mIoU,calibration/ECE -->
     ...
@@ -11,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cals_mm.benchmark.plan import LATE_GAP, Column
 
 from .reading import subject
-from .results import BEST_OTHER, SCALED_REFERENCE, Results
+from .results import BEST_OTHER, SCALED_REFERENCE, Results, Row
 from .stored import read_results
 from .table import choice_table, differences_table, method_table
 
@@ -57,9 +59,11 @@ def _table(words: Sequence[str], folder: Path) -> str:
         raise ValueError(f"there are no results {str(file)!r}; make them by tools/benchmark.py")
     results = read_results(file)
     options = dict(word.split("=", 1) for word in words[2:])
-    unknown = set(options) - {"columns", "to"}
+    unknown = set(options) - {"columns", "methods", "to"}
     if unknown:
         raise ValueError(f"unknown in the marker of a table: {', '.join(sorted(unknown))}")
+    if "methods" in options:
+        results = replace(results, rows=_chosen(results, options["methods"].split(","), file.name))
     columns = results.columns
     if "columns" in options:
         known = {column.key: column for column in (*columns, *results.shifted, LATE_GAP)}
@@ -68,6 +72,13 @@ def _table(words: Sequence[str], folder: Path) -> str:
             raise ValueError(f"{file.name} has no column {missing[0]}; it has {', '.join(known)}")
         columns = tuple(known[key] for key in keys)
     return _KINDS[words[1]](results, columns, options.get("to", "ce"))
+
+
+def _chosen(results: Results, methods: Sequence[str], file: str) -> list[Row]:
+    rows = {row.method: row for row in results.rows}
+    if missing := [method for method in methods if method not in rows]:
+        raise ValueError(f"{file} has no method {missing[0]}; it has {', '.join(rows)}")
+    return [rows[method] for method in methods]
 
 
 def _differences(results: Results, columns: Sequence[Column], to: str) -> str:
