@@ -12,7 +12,7 @@ from mmengine.hooks import CheckpointHook
 
 from cals_mm.config import find_site, metrics_of, type_name
 
-from .tasks import Column, Task
+from .tasks import LATE_GAP, Column, Task
 
 __all__ = ["task_of", "with_columns_of"]
 
@@ -60,7 +60,7 @@ def with_columns_of(task: Task, figures: Mapping[str, float]) -> Task:
         task: A task of :func:`task_of`.
         figures: Figures of a test.
     """
-    known = {task.main.key, "data_time", "time", "step"}
+    known = {task.main.key, LATE_GAP.key, "data_time", "time", "step"}
     more = [
         Column(key, key, _direction(key))
         for key, value in figures.items()
