@@ -1,14 +1,16 @@
-"""Sums and maxima over processes, for the statistics of a validation."""
+"""Sums and maxima over processes, for the statistics of a validation, and the end of a group."""
 
 from __future__ import annotations
 
+import gc
+import time
 from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["max_over_processes", "sum_over_processes_"]
+__all__ = ["leave_process_group", "max_over_processes", "sum_over_processes_"]
 
 
 def sum_over_processes_(tensors: Iterable[Tensor]) -> None:
@@ -31,6 +33,20 @@ def max_over_processes(number: int) -> int:
     buffer = torch.tensor(number, device=_device())
     dist.all_reduce(buffer, op=dist.ReduceOp.MAX)
     return int(buffer)
+
+
+def leave_process_group() -> None:
+    """Leave the process group after all processes have finished; no-op without one."""
+    if not _in_a_group():
+        return
+    # A distributed model must be freed first, and no process may leave while others still
+    # communicate with it; otherwise gloo sometimes aborts the process.
+    gc.collect()
+    dist.barrier()
+    # The threads of gloo need the interpreter to free the last tensors. PyTorch 2.1 waits for
+    # them in the next line without letting them have it, for ever.
+    time.sleep(0.5)
+    dist.destroy_process_group()
 
 
 def _in_a_group() -> bool:

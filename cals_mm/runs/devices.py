@@ -7,7 +7,6 @@ the device index to DistributedDataParallel, which fails for a model on the CPU.
 from __future__ import annotations
 
 import datetime
-import gc
 import os
 import subprocess
 from typing import Any, Literal
@@ -24,7 +23,6 @@ from cals_mm.config import type_name
 __all__ = [
     "CPUDistributedDataParallel",
     "Launcher",
-    "leave_process_group",
     "prepare_devices",
     "rank",
 ]
@@ -101,16 +99,6 @@ def prepare_devices(cfg: Config, launcher: Launcher) -> None:
     torch.distributed.init_process_group(
         "gloo", timeout=datetime.timedelta(seconds=dist_cfg.get("timeout", 1800))
     )
-
-
-def leave_process_group() -> None:
-    """Leave the process group after all processes have finished."""
-    if torch.distributed.is_initialized():
-        # The distributed model must be freed first, and no process may leave while others still
-        # communicate with it; otherwise gloo sometimes aborts the process.
-        gc.collect()
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
 
 
 def _set_variables(launcher: str) -> None:

@@ -10,7 +10,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
-from .devices import leave_process_group, rank
+from cals_mm.core._reduce import leave_process_group
+
+from .devices import rank
 from .screen import quiet_screen
 
 __all__ = ["on_interrupt", "one_line", "run"]

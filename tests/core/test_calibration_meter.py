@@ -8,6 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from cals_mm.core import CalibrationMeter
+from cals_mm.core._reduce import leave_process_group
 from cals_mm.functional import CALIBRATION_VALUES, calibration_statistics, calibration_values
 
 
@@ -136,8 +137,7 @@ def run(rank, port, path):
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=len(SEEN))
     meters = [fed(SEEN[rank], aggregate=aggregate) for aggregate in ("dataset", "image")]
     torch.save([meter.all_reduce_().compute() for meter in meters], f"{path}/{rank}.pth")
-    dist.barrier()  # nobody leaves while another still communicates
-    dist.destroy_process_group()
+    leave_process_group()
 
 
 def test_three_processes_give_what_one_gives(tmp_path):

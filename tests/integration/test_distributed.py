@@ -9,7 +9,8 @@ import torch
 import torch.multiprocessing as mp
 from mmengine.config import Config
 
-from cals_mm.runs.devices import leave_process_group, prepare_devices
+from cals_mm.core._reduce import leave_process_group
+from cals_mm.runs.devices import prepare_devices
 from tests.tiny import (
     CLASSES,
     MARGIN,

@@ -10,6 +10,7 @@ import torch.multiprocessing as mp
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 
+from cals_mm.core._reduce import leave_process_group
 from cals_mm.metrics import CalibrationMetric
 
 from .test_calibration_metric import image, scores
@@ -60,8 +61,7 @@ def run(rank, world_size, port, path):
         results.append(evaluator.evaluate(size))
     torch.save(results, f"{path}/{world_size}-{rank}.pth")
     if world_size > 1:
-        dist.barrier()  # nobody leaves while another still communicates
-        dist.destroy_process_group()
+        leave_process_group()
 
 
 @pytest.fixture(scope="module")
