@@ -45,9 +45,10 @@ def test_the_tools_flag_changes_nothing_but_the_way(tmp_path, capfd):
     )
     cfg.default_hooks.logger = dict(type="LoggerHook", interval=1)
     cfg.custom_hooks, cfg.custom_imports, cfg.work_dir = [], None, None
-    file = tmp_path / "plain.py"
-    cfg.dump(file)
     for name, flags in (("fused", ["--fused"]), ("plain", [])):
+        # MMEngine keeps one visualizer for each name of a config and second of a start.
+        file = tmp_path / f"{name}.py"
+        cfg.dump(file)
         train_by_tool([str(file), "--work-dir", str(tmp_path / name), *flags])
         shown = capfd.readouterr()
         told = [line for line in (shown.out + shown.err).splitlines() if "before resizing" in line]
@@ -87,6 +88,7 @@ def test_the_demo_trains_alike(tmp_path, method):
         cfg.default_hooks.logger = dict(type="LoggerHook", interval=1)
         cfg.default_hooks.checkpoint = None
         cfg.visualizer = None  # the config's is one for all runs of a process
+        cfg.experiment_name = name
         cfg.work_dir = str(tmp_path / name)
         runner = train(cfg)
     assert runner.iter == 5
