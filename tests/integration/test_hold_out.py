@@ -164,7 +164,8 @@ def test_one_flag_trains(layout: str, tmp_path: Path, capfd: pytest.CaptureFixtu
         assert "Validating every 6 iterations instead of every 8" in log
 
     resume = ["--resume", str(tmp_path / "run" / first), "--work-dir", str(tmp_path / "again")]
-    train([str(config), "--cals", *resume, *where])
+    # Two runs of one name and second would share MMEngine's message hub.
+    train([str(config), "--cals", *resume, *where, f"experiment_name=again_{layout}"])
     assert told in "".join(capfd.readouterr())
     assert learned(tmp_path / "again" / last)[0] == updates
 
