@@ -1,5 +1,6 @@
 """Stored results: what is read is what was written, and the docs' tables follow from it."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,3 +115,9 @@ def test_the_tables_of_the_docs_are_as_rendered():
         assert page.count("<!-- table: ") == len(MARKER.findall(page)), f"{name}: a marker is open"
     for file in (ROOT / STORED).glob("*.json"):
         read_results(file)
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if "results" in name])
+def test_no_figure_over_seeds_is_written_by_hand(name):
+    outside = MARKER.sub("", (ROOT / name).read_text("utf-8"))
+    assert re.findall(r".*\d ± \d.*", outside) == []
