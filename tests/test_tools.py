@@ -431,6 +431,16 @@ def test_last_checkpoint_survives_a_moved_folder(tmp_path):
     assert runs.find_last_checkpoint(str(tmp_path)) == str(tmp_path / "epoch_2.pth")
 
 
+def test_the_newest_checkpoint_is_found_beside_an_empty_note(tmp_path):
+    """A process killed at once may leave the note open and empty."""
+    (tmp_path / "last_checkpoint").touch()
+    with pytest.raises(FileNotFoundError, match="name a checkpoint by --resume"):
+        runs.find_last_checkpoint(str(tmp_path))
+    for name in ("iter_900.pth", "iter_1000.pth", "best_mIoU_iter_2000.pth", "iter_3000.pth.part"):
+        (tmp_path / name).touch()
+    assert runs.find_last_checkpoint(str(tmp_path)) == str(tmp_path / "iter_1000.pth")
+
+
 def test_amp_refuses_other_wrappers():
     with pytest.raises(ValueError, match="ApexOptimWrapper"):
         runs.use_mixed_precision(Config({"optim_wrapper": {"type": "ApexOptimWrapper"}}))

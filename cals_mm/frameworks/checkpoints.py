@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def find_last_checkpoint(work_dir: str) -> str | None:
     """The newest checkpoint of a run according to MMEngine's ``last_checkpoint``, or None.
 
     The recorded path may be relative to another working directory, or the folder may have been
-    moved; then the file of that name in ``work_dir`` is used.
+    moved; then the file of that name in ``work_dir`` is used. The note is empty if the process was
+    killed while it wrote it; then the newest ``epoch_*.pth`` or ``iter_*.pth`` is used.
 
     Raises:
         FileNotFoundError: If the recorded checkpoint does not exist.
@@ -53,7 +55,7 @@ def find_last_checkpoint(work_dir: str) -> str | None:
     note = Path(work_dir) / "last_checkpoint"
     if not note.is_file():
         return None
-    noted = note.read_text("utf-8").strip()
+    noted = note.read_text("utf-8").strip() or _newest_name(Path(work_dir))
     inside = Path(work_dir) / Path(noted).name
     for candidate in (inside, Path(noted)):
         if noted and candidate.is_file():
@@ -62,6 +64,12 @@ def find_last_checkpoint(work_dir: str) -> str | None:
         f"{str(note)!r} names {noted!r}, which does not exist; name a checkpoint by "
         "--resume CHECKPOINT"
     )
+
+
+def _newest_name(folder: Path) -> str:
+    periodic = (re.fullmatch(r"(?:epoch|iter)_(\d+)\.pth", file.name) for file in folder.iterdir())
+    found = [(int(match[1]), match[0]) for match in periodic if match]
+    return max(found)[1] if found else ""
 
 
 def _is_complete(file: Path) -> bool:
