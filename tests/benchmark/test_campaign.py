@@ -108,6 +108,35 @@ def test_shift_is_a_test_of_its_own(project):
     assert set(missing.failures.values()) == {"not tested under shift yet"}
 
 
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_tested_runs_need_their_checkpoints_no_more(project, which):
+    first = a_campaign(project, checkpoint=which, shift=["blur:2"])
+    first.run()
+    done = calls(project)
+    for file in project.glob("out/**/*.pth"):
+        file.unlink()
+    again = a_campaign(project, checkpoint=which, shift=["blur:2"])
+    again.run()
+    assert (again.failures, again.tested) == ({}, first.tested)
+    assert collect(again) == collect(first)
+    assert calls(project) == done
+
+
+def test_a_test_needs_a_whole_checkpoint(project):
+    a_campaign(project).run()
+    changed = a_campaign(project, shift=["blur:2"])
+    for run in ("cals/default/seed0", "cals/default/seed1"):
+        (project / "out/digits-lt" / run / "test-best/tested.json").unlink()
+    folder = project / "out/digits-lt/cals/default"
+    (folder / "seed0/best_accuracy_top1_epoch_1.pth").unlink()
+    (folder / "seed1/best_accuracy_top1_epoch_1.pth").write_bytes(b"PK\x03\x04half")
+    before = len(calls(project))
+    changed.run()
+    assert "does not exist" in changed.failures["cals, default, seed 0"]
+    assert "truncated" in changed.failures["cals, default, seed 1"]
+    assert len(calls(project)) == before + 2, "only ce is tested under shift"
+
+
 def test_a_failed_run_does_not_stop_the_others(project):
     campaign = a_campaign(project, seeds=[0, 13])
     campaign.run()

@@ -79,7 +79,7 @@ def text(root: Path) -> Path:
 )
 def test_a_foreign_config(make, key, more, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Processes, "call", here)
-    monkeypatch.setattr("cals_mm.benchmark.reporting.differences.DRAWS", 20)
+    monkeypatch.setattr("cals_mm.benchmark.reporting.resampled.DRAWS", 20)
     config = make(tmp_path)
     words = ["--config", str(config), "--methods", "ce", "cals", "--seeds", "0"]
     words += ["--work-dir", str(tmp_path / "work"), "--store", str(tmp_path / "stored")]

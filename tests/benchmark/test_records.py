@@ -72,12 +72,17 @@ def test_checkpoint_to_test(tmp_path):
         tmp_path / "best_mIoU_epoch_9.pth",
     )
     assert checkpoint_file(tmp_path, MAIN, "greater", "last") == (10, tmp_path / "epoch_10.pth")
-    (tmp_path / "best_mIoU_epoch_9.pth").write_bytes(b"PK\x03\x04")
-    with pytest.raises(ValueError, match="truncated"):
-        checkpoint_file(tmp_path, MAIN, "greater", "best")
-    (tmp_path / "best_mIoU_epoch_9.pth").unlink()
-    with pytest.raises(FileNotFoundError):
-        checkpoint_file(tmp_path, MAIN, "greater", "best")
+
+
+def test_the_checkpoint_to_test_may_have_been_deleted(tmp_path):
+    with pytest.raises(ValueError, match="neither a checkpoint nor a validation"):
+        checkpoint_file(tmp_path, MAIN, "greater", "last")
+    write(tmp_path, {8: 5.0, 9: 7.0, 10: 6.0})
+    best, last = (checkpoint_file(tmp_path, MAIN, "greater", which) for which in ("best", "last"))
+    assert best == (9, tmp_path / "best_mIoU_epoch_9.pth")
+    assert last == (10, tmp_path / "epoch_10.pth")
+    save(tmp_path, "epoch_9.pth")
+    assert checkpoint_file(tmp_path, MAIN, "greater", "last") == last, "only an earlier one is left"
 
 
 def test_a_run_goes_on_after_its_last_validation(tmp_path):

@@ -47,7 +47,7 @@ def found(tmp_path_factory):
     campaign.run()
     leave_pictures(campaign)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cals_mm.benchmark.reporting.differences.DRAWS", 40)
+        patch.setattr("cals_mm.benchmark.reporting.resampled.DRAWS", 40)
         results = collect(campaign)
     return campaign, results, report(campaign, results)
 

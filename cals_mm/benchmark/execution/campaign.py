@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from cals_mm.benchmark.plan import DEFAULT, LATE_GAP, Column, Setting, Task, candidates, choose
 from cals_mm.config import SCALED
 from cals_mm.methods import METHODS
+from cals_mm.runs import check_checkpoint
 
 from .processes import Processes, RunFailed
 from .progress import Progress
@@ -165,6 +166,7 @@ class Campaign:
         if metrics is None:
             if self.processes is None:
                 raise ValueError("not tested yet")
+            check_checkpoint(str(test.checkpoint))
             log, lock = test.folder / "test.log", run.folder / ".lock"
             self.processes.call(lambda: test.command(keep=True), log, lock)
             test.record()

@@ -76,6 +76,8 @@ def checkpoint_file(
 ) -> tuple[int, Path]:
     """Epoch (or iteration) and file of the checkpoint to test.
 
+    The file need not exist: those of tested runs may be deleted.
+
     Args:
         folder: Folder of the run.
         main: Key of the metric that selects the best checkpoint.
@@ -84,16 +86,16 @@ def checkpoint_file(
         unit: What the training counts.
 
     Raises:
-        FileNotFoundError: If it does not exist.
-        ValueError: If it is not complete.
+        ValueError: If no checkpoint was saved, or nothing was validated to find the best by.
     """
+    records = held_out_records(folder, main)
     if which == "best":
-        epoch = best_epoch(held_out_records(folder, main), main, rule)
-        file = _best_file(folder, main, epoch, unit)
-    else:
-        epoch, file = max(_saved_files(folder, unit), default=(0, folder / f"{unit}_*.pth"))
-    check_checkpoint(str(file))
-    return epoch, file
+        epoch = best_epoch(records, main, rule)
+        return epoch, _best_file(folder, main, epoch, unit)
+    epochs = [*records, *(epoch for epoch, _ in _saved_files(folder, unit))]
+    if not epochs:
+        raise ValueError(f"neither a checkpoint nor a validation is in {str(folder)!r}")
+    return max(epochs), folder / f"{unit}_{max(epochs)}.pth"
 
 
 def resume_from(folder: Path, cfg: Any) -> Path | None:

@@ -41,7 +41,7 @@ class CheckpointTest:
 
     @property
     def checkpoint(self) -> Path:
-        """The tested file."""
+        """The tested file, which may have been deleted since."""
         return self.run.checkpoint(self.which)[1]
 
     def command(self, keep: bool = False) -> list[str]:

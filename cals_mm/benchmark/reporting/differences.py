@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cals_mm import files
 from cals_mm.benchmark.execution import Campaign
 from cals_mm.benchmark.plan import SHIFT, Column
 from cals_mm.config import SCALED
 from cals_mm.methods import REFERENCE
 
-from .bootstrap import (
-    DRAWS,
-    POSITION,
-    Interval,
-    difference_interval,
-    resampled_image_values,
-    resampled_values,
-)
+from .bootstrap import POSITION, Interval, difference_interval
+from .resampled import resampled_figures
 from .results import BEST_OTHER, SCALED_REFERENCE, Row, merit
 
 __all__ = ["comparisons"]
@@ -107,40 +99,12 @@ def _draws(campaign: Campaign, row: Row, seeds: Sequence[int], key: str) -> Tens
     drawn = []
     for seed in seeds:
         run = campaign.a_run(row.method, setting, seed)
-        kept = campaign.shift_test(run).kept() if under_shift else [campaign.test_of(run).kept()]
-        if not all(file.is_file() for pair in kept for file in pair):
+        clean, shifted = campaign.test_of(run), campaign.shift_test(run)
+        folder = shifted.folder if under_shift else clean.folder
+        kept = tuple(shifted.kept()) if under_shift else (clean.kept(),)
+        temperature = row.figures[seed].get(f"{SCALED}/temperature", 1.0)
+        figures = resampled_figures(folder, kept, temperature)
+        if figures is None or POSITION[key] >= figures.shape[1]:
             return None
-        divisor = row.figures[seed].get(f"{SCALED}/temperature", 1.0)
-        parts = [_cached(*pair, pair[0].stat().st_mtime_ns, divisor) for pair in kept]
-        if POSITION[key] >= parts[0].shape[1]:
-            return None
-        drawn.append(torch.stack([part[:, POSITION[key]] for part in parts]).mean(0))
+        drawn.append(figures[:, POSITION[key]])
     return torch.stack(drawn, 1)
-
-
-@cache
-def _cached(file: Path, scaled: Path, changed: int, temperature: float) -> Tensor:
-    """Resampled figures of one test, computed once and cached in a file.
-
-    Args:
-        file: Logits of single samples, or sums of single images.
-        scaled: Sums of single images after scaling; for logits the same file.
-        changed: When the file was written.
-        temperature: What scales the logits.
-    """
-    cache = file.with_stem(f"resampled-{file.stem}")
-    if cache.is_file() and cache.stat().st_mtime_ns >= changed:
-        kept: Mapping[str, Any] = torch.load(cache)
-        if kept["names"] == list(POSITION) and len(kept["figures"]) == DRAWS:
-            known: Tensor = kept["figures"]
-            return known
-    content: Mapping[str, Tensor] = torch.load(file)
-    if scaled == file:
-        logits, target = content["logits"], content["target"]
-        parts = [resampled_values(part, target, DRAWS) for part in (logits, logits / temperature)]
-        figures = torch.cat(parts, 1)
-    else:
-        figures = resampled_image_values(content, torch.load(scaled), DRAWS)
-    with files.writing(cache) as stream:
-        torch.save({"names": list(POSITION), "figures": figures}, stream)
-    return figures

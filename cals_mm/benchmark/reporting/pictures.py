@@ -129,10 +129,12 @@ def _last_curves(run: Run) -> Path | None:
 def _class_names(
     campaign: Campaign, method: str, statistics: CalibrationStatistics
 ) -> list[str] | None:
-    """Class names, which MMEngine writes into checkpoints; None if they do not fit."""
+    """Class names, which MMEngine writes into checkpoints; None without one, or if they differ."""
     seed = min(campaign.tested[method])
     run = campaign.a_run(method, campaign.choices[method].setting, seed)
     _, file = run.checkpoint(campaign.checkpoint)
+    if not file.is_file():
+        return None
     # A checkpoint of our own; it contains MMEngine's message hub besides tensors.
     meta = torch.load(file, map_location="cpu", weights_only=False).get("meta", {})
     names = [str(name) for name in (meta.get("dataset_meta") or {}).get("classes", ())]
