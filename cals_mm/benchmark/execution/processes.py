@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +96,8 @@ class Processes:
                 self._running.discard(process)
         if code and self._stopped:
             raise RunFailed("interrupted")
+        if code < 0:
+            raise RunFailed(f"ended by {_signal(-code)}; the same command goes on (log: {log})")
         if code:
             raise RunFailed(f"{_last_line(log) or f'exit code {code}'} (log: {log})")
 
@@ -117,6 +120,12 @@ def _locked(file: Path) -> Iterator[IO[bytes]]:
                 f"another process works in {str(file.parent)!r}; start again when it has ended"
             ) from None
         yield stream
+
+
+def _signal(number: int) -> str:
+    if number == signal.SIGKILL:
+        return "SIGKILL, which the system sends when memory is short"
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 def _last_line(file: Path) -> str:
