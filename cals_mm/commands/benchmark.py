@@ -164,6 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if campaign.processes:
         print(campaign.processes, flush=True)
+        if args.amp and (note := runs.note_of_slow_precision()):
+            print(note, flush=True)
     run_to_the_end(campaign)
     if task.own:
         campaign.task = with_columns_of(task, first_figures(campaign))

@@ -110,6 +110,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs.use_glove(cfg, args.glove)
     if args.amp:
         runs.use_mixed_precision(cfg)
+        if (note := runs.note_of_slow_precision()) and runs.rank() == 0:
+            print(note, flush=True)
     if args.seed is not None:
         cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
     if args.dump:

@@ -12,7 +12,7 @@ from .devices import prepare_devices, rank
 from .errors import on_interrupt, run
 from .glove import use_glove
 from .held_out import held_out_halves, held_out_logits, held_out_runner, refuse_test_files
-from .precision import use_mixed_precision
+from .precision import note_of_slow_precision, use_mixed_precision
 from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
 from .scaling import Scaling, calibration_test, held_out_temperature, scale_model_
@@ -55,6 +55,7 @@ __all__ = [
     "held_out_temperature",
     "is_remote",
     "load_config",
+    "note_of_slow_precision",
     "on_interrupt",
     "prepare_devices",
     "prepare_work_dir",

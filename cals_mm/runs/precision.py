@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from cals_mm.config import type_name
 
-__all__ = ["CPUAmpOptimWrapper", "use_mixed_precision"]
+__all__ = ["CPUAmpOptimWrapper", "note_of_slow_precision", "use_mixed_precision"]
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -56,3 +57,19 @@ def use_mixed_precision(cfg: Config) -> None:
     else:
         wrapper["type"] = "AmpOptimWrapper"
         wrapper.setdefault("loss_scale", "dynamic")
+
+
+def note_of_slow_precision() -> str | None:
+    """A line for the user if mixed precision is slower than float32 here, else None.
+
+    x86 processors without AVX-512 have no instructions that oneDNN could compute bfloat16
+    convolutions with. It does so one number at a time.
+    """
+    if get_device() != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return None
+    if torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return None
+    return (
+        "note: this processor has no AVX-512, so training in bfloat16 by --amp is slow, about ten "
+        "times slower than in float32; leave --amp away unless you have a reason"
+    )
