@@ -38,10 +38,9 @@ class AutoMargin(WideBuffers):
 
     The first time, the margin falls to the suggested one, divided by the square root of the factor
     by which T has risen since the previous validation: it rises on until the multipliers take
-    effect. This requires over-confidence at two
-    validations in a row, or at one at which the accuracy has risen by no more than the gap since
-    the previous validation: while it rises faster, over-confidence may be temporary. Without
-    over-confidence the margin keeps its initial value.
+    effect. This requires over-confidence at two validations in a row, or at one at which the
+    accuracy has risen by no more than the gap since the previous validation: while it rises
+    faster, over-confidence may be temporary. Until then the margin does not fall.
 
     Args:
         start: Initial margin, in logit units.

@@ -12,9 +12,7 @@ from torch import Tensor
 
 from .backends.threads import buffers
 
-__all__ = ["MEAN", "PADDINGS", "LabelWindows", "Window", "check_images", "gaussian_window"]
-
-PADDINGS = ("labelled", "zeros", "nearest", "empty")
+__all__ = ["MEAN", "LabelWindows", "Window", "check_images", "gaussian_window"]
 
 
 class Window(NamedTuple):

@@ -13,7 +13,7 @@ def check_margin(margin: float) -> float:
     Raises:
         ValueError: If the margin is not a positive finite number.
     """
-    if isinstance(margin, bool) or not 0 < float(margin) < float("inf"):
+    if isinstance(margin, (bool, str)) or not 0 < float(margin) < float("inf"):
         raise ValueError(
             f"margin must be a positive finite number of logit units, got {margin!r}; "
             "10 is the paper's choice, smaller values calibrate more strongly"

@@ -3,7 +3,7 @@
 from .canvas import png, save_image
 from .class_bars import class_error_bars
 from .class_reliability import class_reliability
-from .curves import multiplier_curves, state_curves
+from .curves import state_curves
 from .frequency import calibration_by_frequency
 from .intervals import Difference, difference_intervals
 from .maps import confidence_maps
@@ -20,7 +20,6 @@ __all__ = [
     "compare_reliability",
     "confidence_maps",
     "difference_intervals",
-    "multiplier_curves",
     "overlay",
     "png",
     "reliability_diagram",

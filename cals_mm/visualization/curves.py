@@ -14,42 +14,12 @@ from .names import short_names
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["multiplier_curves", "state_curves"]
+__all__ = ["state_curves"]
 
 _LABELS = {"lambda": "multiplier λ", "rho": "penalty coefficient ρ", "margin": "margin m"}
 
 _NAMED = len(PALETTE)
 """Number of classes with a colour and a name; the others are thin grey lines."""
-
-
-def multiplier_curves(
-    steps: Sequence[int],
-    multipliers: ArrayLike,
-    rho: ArrayLike,
-    class_names: Sequence[str] | None = None,
-) -> np.ndarray:
-    """Draw curves of all classes; those with the largest final multipliers are coloured and named.
-
-    Args:
-        steps: Training iteration of each update, T values.
-        multipliers: Lagrange multipliers after each update, (T, K).
-        rho: Penalty coefficients after each update, (T, K).
-        class_names: K names; None numbers the classes.
-
-    Returns:
-        Picture (H, W, 3), uint8 RGB.
-
-    Raises:
-        ValueError: If the shapes do not fit together, or there is no update to draw.
-    """
-    multipliers, rho = np.asarray(multipliers, float), np.asarray(rho, float)
-    if multipliers.ndim != 2 or rho.shape != multipliers.shape:
-        raise ValueError(
-            "multipliers and rho must be of one shape (updates, classes), "
-            f"got {multipliers.shape} and {rho.shape}"
-        )
-    curves = {"lambda": multipliers, "rho": rho}
-    return state_curves(steps, curves, class_names, "CALS multipliers")
 
 
 def state_curves(

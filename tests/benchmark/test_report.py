@@ -7,7 +7,7 @@ import torch
 
 from cals_mm.benchmark import collect, report
 from cals_mm.functional import calibration_statistics
-from cals_mm.visualization import multiplier_curves, png
+from cals_mm.visualization import png, state_curves
 
 from .browser import BROWSER, look
 from .workshop import a_campaign, make_project, set_figures
@@ -33,7 +33,7 @@ def leave_pictures(campaign):
     run = campaign.a_run("cals", campaign.choices["cals"].setting, 0)
     images = run.folder / "20260101_000000" / "vis_data" / "vis_image"
     images.mkdir()
-    curves = multiplier_curves([1, 2], [[0.1, 0.2]] * 2, [[1.0, 1.0]] * 2)
+    curves = state_curves([1, 2], {"lambda": [[0.1, 0.2]] * 2, "rho": [[1.0, 1.0]] * 2})
     (images / "cals_multipliers_2.png").write_bytes(png(curves))
     (images / "calibration_val_2.png").write_bytes(b"not the curves")
 

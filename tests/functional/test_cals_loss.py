@@ -199,6 +199,7 @@ def test_the_gradient_is_made_once_or_never(fused, monkeypatch):
         ({"multipliers": torch.zeros(4)}, "multipliers have shape"),
         ({"rho": torch.zeros(2, 3)}, "rho have shape"),
         ({"margin": 0.0}, "margin must be a positive"),
+        ({"margin": "auto"}, "margin must be a positive finite number .*, got 'auto'"),
         ({"kind": "p4"}, "unknown penalty 'p4'"),
         ({"class_reduction": "none"}, "class_reduction must be"),
         ({"class_weight": torch.ones(2)}, r"class_weight must have shape \(3,\), got \(2,\)"),

@@ -14,11 +14,11 @@ from cals_mm.visualization import (
     class_error_bars,
     compare_reliability,
     difference_intervals,
-    multiplier_curves,
     png,
     reliability_diagram,
     risk_coverage,
     save_image,
+    state_curves,
 )
 
 
@@ -113,8 +113,10 @@ def test_curves(num_classes, updates):
     multipliers = generator.random((updates, num_classes)).cumsum(0)
     rho = np.ones((updates, num_classes))
     names = [f"a rather long name of class number {k}" for k in range(num_classes)]
-    assert_picture(multiplier_curves(range(10, 10 * updates + 1, 10), multipliers, rho, names))
-    assert_picture(multiplier_curves(list(range(updates)), torch.tensor(multipliers), rho))
+    curves = {"lambda": multipliers, "rho": rho}
+    assert_picture(state_curves(range(10, 10 * updates + 1, 10), curves, names))
+    curves["lambda"] = torch.tensor(multipliers)
+    assert_picture(state_curves(list(range(updates)), curves))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_curves(num_classes, updates):
 )
 def test_curves_that_do_not_fit(steps, shape, names):
     with pytest.raises(ValueError):
-        multiplier_curves(steps, np.ones(shape), np.ones(shape), names)
+        state_curves(steps, {"lambda": np.ones(shape), "rho": np.ones(shape)}, names)
 
 
 def test_pictures_are_written(tmp_path):
