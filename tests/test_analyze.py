@@ -96,6 +96,17 @@ def test_boundary_and_interior_are_measured_apart(segmentation: Path) -> None:
     assert split.maps[0].image.shape == (24, 32, 3)
 
 
+def test_the_last_checkpoint_may_have_been_deleted(tmp_path: Path) -> None:
+    (tmp_path / "model.py").touch()
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_80.pth"))
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint; name one by --checkpoint"):
+        find_run(str(tmp_path))
+    assert find_run(str(tmp_path), checkpoint="other.pth")[1:] == ("other.pth", None)
+    best = tmp_path / "best_mIoU_epoch_9.pth"
+    best.touch()
+    assert find_run(str(tmp_path))[1:] == (str(best), None)
+
+
 def test_which_files_of_a_run_are_taken(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="is no folder"):
         find_run(str(tmp_path / "nowhere"))

@@ -15,6 +15,7 @@ from torch import Tensor
 pytest.importorskip("mmseg", reason="mmsegmentation is not installed")
 pytest.importorskip("mmpretrain", reason="mmpretrain is not installed")
 
+from cals_mm.commands.calibrate_words import table
 from cals_mm.posthoc.conformal import PredictionSets, RiskThreshold
 from cals_mm.runs import (
     batch_predictions,
@@ -285,11 +286,20 @@ def test_what_is_missing_is_named(segmentation, calibrate, tmp_path: Path) -> No
     nothing = ("val_dataloader=None", "val_evaluator=None", "val_cfg=None")
     assert "no val_dataloader" in calibrate(segmentation, tmp_path, "--cfg-options", *nothing)
     assert "does not exist" in calibrate((config, tmp_path / "no.pth"), tmp_path)
+    nowhere = "test_dataloader.dataset.data_prefix.img_path=nowhere"
+    new = tmp_path / "new.pth"
+    assert "nowhere" in calibrate(segmentation, tmp_path, "--out", new, "--cfg-options", nowhere)
+    assert not new.exists(), "noticed before the fit"
     assert "positive, got 0" in calibrate(segmentation, tmp_path, "--pixels", 0)
     assert "one process" in calibrate(segmentation, tmp_path, "--launcher", "pytorch")
     other = tmp_path / "other.pth"
     torch.save({"state_dict": {"fc.weight": torch.zeros(4, 4)}}, other)
     assert f"no '{LAST_LAYER}.weight'" in calibrate((config, other), tmp_path)
+
+
+def test_metrics_that_are_no_numbers_are_not_shown() -> None:
+    lines = table({"mIoU": 1.0, "of_classes": [1.0, 2.0]}, {"mIoU": 2.0, "of_classes": [2.0, 3.0]})
+    assert [line.split()[0] for line in lines.splitlines()[2:]] == ["mIoU"]
 
 
 def test_sliding_windows_commute_with_the_scaling(segmentation, calibrate, tmp_path: Path) -> None:

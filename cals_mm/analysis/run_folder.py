@@ -39,7 +39,10 @@ def find_run(
     folder = Path(work_dir)
     if not folder.is_dir():
         raise FileNotFoundError(f"{work_dir!r} is no folder; give the work dir of a training run")
-    last = find_last_checkpoint(work_dir)
+    try:
+        last = find_last_checkpoint(work_dir)
+    except FileNotFoundError:
+        last = None  # deleted; the best one may be left
     if config is None:
         config = _only(folder, "*.py", "config", "--config")
     if checkpoint is None:

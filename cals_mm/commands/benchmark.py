@@ -112,7 +112,7 @@ def own_task(args: argparse.Namespace) -> Task:
         ValueError: If methods cannot be compared on it.
     """
     file = config_file(args.config)
-    cfg = Config.fromfile(file, import_custom_modules=False)
+    cfg = runs.load_config(args.config)
     if args.epochs and counts_iterations(cfg.get("train_cfg") or {}):
         raise ValueError(f"{file.name} counts iterations, so --epochs does not change its length")
     return task_of(cfg, file)
@@ -148,6 +148,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.data_root:
             runs.set_data_root(cfg, args.data_root)
         runs.check_data(cfg)
+    if unfit := [sign for sign in ",()[]" if sign in args.work_dir]:
+        raise ValueError(
+            f"--work-dir {args.work_dir!r} has a {unfit[0]!r} in it, which no option of a config "
+            "may have; choose another folder"
+        )
     work_dir = Path(args.work_dir).expanduser()
     runs.check_writable(str(work_dir / task.name))
     budget = Budget(PACKAGED, work_dir, args.data_root, args.epochs, args.amp)

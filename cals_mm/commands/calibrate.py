@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoint = read_checkpoint(args)
     work_dir = args.work_dir or str(Path(runs.default_work_dir(cfg, args.config)) / "calibrate")
     runs.prepare_work_dir(cfg, args.config, work_dir)
-    runs.check_data(cfg, ("val_dataloader",))
+    runs.check_data(cfg, ("val_dataloader", *([] if args.no_test else ["test_dataloader"])))
     cfg.log_level = "WARNING"
     notes: dict[str, Any] = {"method": args.method}
     with runs.data_explained(cfg, ("val_dataloader",)):

@@ -43,7 +43,8 @@ def conformal_summary(
 
 
 def table(before: Mapping[str, float], after: Mapping[str, float]) -> str:
-    """The metrics of two checkpoints side by side."""
+    """The metrics of two checkpoints side by side; those that are no numbers are left out."""
+    before = {name: value for name, value in before.items() if isinstance(value, (int, float))}
     width = max(len(name) for name in before)
     lines = [f"{'test split':<{width}}  {'before':>10}  {'after':>10}"]
     lines.append("-" * len(lines[0]))

@@ -25,10 +25,20 @@ def shares_test_files(cfg: Config) -> bool:
     the run starts.
     """
     val, test = (
-        {_source(leaf) for leaf in _leaves((cfg.get(f"{split}_dataloader") or {}).get("dataset"))}
+        {
+            _source(leaf)
+            for loader in _loaders(cfg, f"{split}_dataloader")
+            for leaf in _leaves(loader.get("dataset"))
+        }
         for split in ("val", "test")
     )
     return bool(val & test)
+
+
+def _loaders(cfg: Config, key: str) -> list[Any]:
+    """A data loader of a config, or several, as a list."""
+    found = cfg.get(key) or []
+    return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
 def hold_out_training_data(

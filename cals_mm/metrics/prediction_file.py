@@ -23,7 +23,8 @@ class PredictionFile(BaseMetric):
 
     This is for data sets with one label per sample; label maps would fill the disk. ``torch.load``
     of the file returns ``{'logits': (N, K) float32, 'target': (N,) int64}`` in the order of the
-    data set. No metric values are reported.
+    sampler: that of the data set, unless it sorts, as ``LengthGroupedSampler`` of text configs
+    does. No metric values are reported.
 
     Args:
         out_file: The file, rewritten after every evaluation.
@@ -63,7 +64,7 @@ class PredictionFile(BaseMetric):
         """Write the file.
 
         Args:
-            results: Of all processes, in the order of the data set.
+            results: Of all processes, in the order of the sampler.
 
         Returns:
             Nothing to report.

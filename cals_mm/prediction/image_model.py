@@ -19,6 +19,7 @@ from torch import Tensor
 
 from cals_mm.frameworks import keep_logits, predicted_logits
 from cals_mm.functional._probabilities import LogitsCheck
+from cals_mm.runs.config_file import import_modules
 
 from .ahead import ahead
 from .classes import Classes, find_classes
@@ -68,7 +69,8 @@ class ImageModel:
     The softmax of the logits is calibrated if the checkpoint is (``tools/calibrate.py``).
 
     Args:
-        cfg: Config of the training run; labels and data are not needed.
+        cfg: Config of the training run, whose ``custom_imports`` are imported; labels and data are
+            not needed.
         checkpoint: As read from the file.
 
     Attributes:
@@ -76,10 +78,12 @@ class ImageModel:
         classes: Names and colours of the classes.
 
     Raises:
+        ImportError: If a module of the config cannot be imported.
         ValueError: If the weights do not fit the config, or it has no test pipeline.
     """
 
     def __init__(self, cfg: Config, checkpoint: Mapping[str, Any]) -> None:
+        import_modules(cfg)
         with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmengine"):
             self.model = load_model(cfg, checkpoint)
             self.pipeline = test_pipeline(cfg)

@@ -48,24 +48,32 @@ def find_inputs(
             in the given order, those of a folder or glob in natural order; hidden ones are left
             out.
         suffixes: Of the files in a folder, in lower case.
-        exclude: Folder whose files are left out, that of the results for instance.
+        exclude: Folder of the results. What lies in it is left out, but for files that a pattern
+            names.
 
     Raises:
-        FileNotFoundError: If a pattern names nothing.
+        FileNotFoundError: If a pattern names nothing, or only files among the results.
     """
-    paths: dict[str, None] = {}
+    paths: dict[str, str] = {}
     for pattern in patterns:
         found = _expand(os.path.expanduser(pattern), tuple(suffixes))
-        if exclude is not None:
+        if exclude is not None and found != [os.path.expanduser(pattern)]:
             inside = os.path.join(os.path.realpath(exclude), "")
-            found = [path for path in found if not os.path.realpath(path).startswith(inside)]
+            others = [path for path in found if not os.path.realpath(path).startswith(inside)]
+            if found and not others:
+                raise FileNotFoundError(
+                    f"all files of {pattern!r} lie in the folder of the results, {exclude!r}; "
+                    "choose another one"
+                )
+            found = others
         if not found:
             raise FileNotFoundError(
                 f"{pattern!r} names no file to predict; give files, globs in quotes, or folders "
                 f"of {', '.join(suffixes)}"
             )
-        paths.update(dict.fromkeys(found))
-    return _named(list(paths))
+        for path in found:
+            paths.setdefault(os.path.abspath(path), path)
+    return _named(list(paths.values()))
 
 
 def _expand(pattern: str, suffixes: tuple[str, ...]) -> list[str]:

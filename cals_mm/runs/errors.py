@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
+import torch.distributed as dist
+
 from cals_mm.core._reduce import leave_process_group
 
 from .devices import rank
@@ -35,7 +37,8 @@ def run(main: Callable[[Sequence[str] | None], object], argv: Sequence[str] | No
     """Run a command; on a user error, print one line and exit with code 2.
 
     ``CALS_MM_DEBUG=1`` in the environment shows the traceback too, and all that libraries say. With
-    several processes, only the first prints the line.
+    several processes, only the first prints the line, and once they work together, as one may meet
+    a file that the others do not read, each that fails.
 
     Args:
         main: The command.
@@ -94,6 +97,8 @@ def one_line(error: BaseException) -> str:
 
 
 def _say(message: str) -> None:
-    if rank() == 0:
-        sys.stdout.flush()
-        print(message, file=sys.stderr, flush=True)
+    number = rank()
+    if number and not dist.is_initialized():
+        return
+    sys.stdout.flush()
+    print(f"process {number}: {message}" if number else message, file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Sequence
 from importlib import metadata
@@ -151,7 +152,8 @@ class Newsgroups(TextDataset):
             raise missing_data_error(self.DATA_NAME, file, self.data_root, NEWSGROUPS) from error
 
     def _download(self) -> None:
-        if get_world_size() > 1:
+        # Data are checked before the processes know each other.
+        if max(get_world_size(), int(os.environ.get("WORLD_SIZE", 1))) > 1:
             raise ValueError(
                 f"20 Newsgroups is not in {self.data_root!r} yet: run once in a single process, "
                 "which downloads it, or give another folder with --data-root"

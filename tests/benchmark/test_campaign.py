@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 from cals_mm.benchmark import Processes, Setting, collect
 
@@ -155,6 +156,54 @@ def test_a_method_whose_tries_failed_is_not_chosen_for(project):
     assert campaign.choices == {}
     assert "2 of 2 tries failed" in campaign.failures["cals"]
     assert collect(campaign).rows == []
+
+
+def test_a_method_that_diverged_does_not_stop_the_others(project):
+    set_figures(
+        project,
+        val={"ce": {"default": 1.0}, "cals": {"default": float("nan")}},
+        test={"ce": {"default": 1.0}, "cals": {"default": 1.0}},
+    )
+    campaign = a_campaign(project)
+    campaign.run()
+    assert list(campaign.tested) == ["ce"]
+    assert "no setting has a finite held-out" in campaign.failures["cals"]
+    assert [row.method for row in collect(campaign).rows] == ["ce"]
+
+
+def test_figures_that_are_no_numbers_are_left_out(project):
+    campaign = a_campaign(project)
+    campaign.run()
+    for figures in campaign.tested["ce"].values():
+        figures.update({"precision_classwise": [1.0, 2.0], "worst": "cat"})
+    (row, _) = collect(campaign).rows
+    assert (row.mean["precision_classwise"], row.std["worst"]) == (None, None)
+    assert row.mean["accuracy/top1"] == 80.5
+
+
+def test_what_a_method_alone_kept_is_resampled_for_a_later_table(project):
+    campaign = a_campaign(project, methods=["cals"], seeds=[0], shift=["blur:2"])
+    campaign.run()
+    run = campaign.a_run("cals", Setting("default"), 0)
+    tests = campaign.test_of(run), campaign.shift_test(run)
+    content = {"logits": torch.randn(30, 10), "target": torch.randint(10, (30,))}
+    for file in (tests[0].kept()[0], tests[1].kept()[0][0]):
+        torch.save(content, file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cals_mm.benchmark.reporting.resampled.DRAWS", 10)
+        collect(campaign)
+    assert all((test.folder / "resampled.pt").is_file() for test in tests)
+
+
+def test_an_interrupted_run_is_known_by_its_record(project):
+    """The config that a training dumps may say the same in other words."""
+    run = a_campaign(project).a_run("cals", Setting("default"), 0)
+    run.start_command()
+    run.dumped_config.write_text("model = dict(type='in other words')")
+    assert not run.trained()
+    write_config(project, margin=9.0)
+    with pytest.raises(ValueError, match="another config"):
+        run.trained()
 
 
 def test_a_changed_config_is_not_skipped_silently(project):

@@ -133,6 +133,37 @@ def test_the_main_figure_is_that_of_the_evaluator(evaluator, key, tmp_path):
     assert task_of(held_out, tmp_path / "mine.py").main.key == "calibration/accuracy"
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test_evaluator": {"type": "IoUMetric", "format_only": True}}, "computes no figures"),
+        ({"val_evaluator": [{"type": "CalibrationMetric", "prefix": "x"}]}, "leave the prefix"),
+        ({"visualizer": {"vis_backends": [{"type": "WandbVisBackend"}]}}, "LocalVisBackend"),
+    ],
+)
+def test_what_could_not_be_read_is_refused_before_training(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        task_of(config(**changes), tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model = dict(", "never closed|was never"),
+        ("train_cfg = dict(max_epochs=1)", "model"),
+    ],
+)
+def test_a_broken_config_is_one_line(text, message, tmp_path):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        main(["--config", str(tmp_path / "mine.py"), "--work-dir", str(tmp_path / "work")])
+
+
+def test_a_work_dir_that_no_option_can_name(tmp_path):
+    with pytest.raises(ValueError, match="has a ',' in it"):
+        main(["--task", "digits-lt", "--work-dir", str(tmp_path / "a,b")])
+
+
 def test_further_columns_are_what_the_evaluators_give(tmp_path):
     figures = {"mIoU": 1.0, "aAcc": 2.0, "loss": 3.0, "speed": 4.0, "names": "x", "time": 1.0}
     figures |= {"calibration/ECE": 1.0, "scaled/ECE": 1.0, "blur:3/aAcc": 1.0, "shift/aAcc": 1.0}

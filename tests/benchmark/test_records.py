@@ -111,6 +111,17 @@ def test_a_run_that_was_stopped_while_saving_repeats_that_epoch(tmp_path):
     assert resume_from(tmp_path, config()).name == "epoch_1.pth", "truncated"
 
 
+def test_the_validation_after_the_last_epoch_is_not_left_out(tmp_path):
+    """MMEngine validates after it, whatever the interval."""
+    cfg = config(interval=3)
+    cfg.train_cfg.max_epochs = 4
+    write(tmp_path, {3: 5.0})
+    save(tmp_path, "epoch_3.pth", "epoch_4.pth", "best_mIoU_epoch_3.pth")
+    assert resume_from(tmp_path, cfg).name == "epoch_3.pth"
+    write(tmp_path, {4: 4.0}, start="20260102_000000")
+    assert resume_from(tmp_path, cfg).name == "epoch_4.pth"
+
+
 def test_nothing_to_go_on_from(tmp_path):
     save(tmp_path, "epoch_1.pth")
     assert resume_from(tmp_path, config()) is None

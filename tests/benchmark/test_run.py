@@ -42,6 +42,45 @@ def test_also_with_a_setting_and_mixed_precision(tmp_path):
     assert run.config().model.decode_head.loss_decode.margin == 6.0
 
 
+def test_precision_is_the_same_on_every_machine(tmp_path, monkeypatch):
+    run = Run(Budget(ROOT, tmp_path, amp=True), TASKS["demo"], "ce", Setting("default"), 0)
+    full = Run(Budget(ROOT, tmp_path), TASKS["demo"], "ce", Setting("default"), 0)
+    found = {}
+    for device in ("cpu", "cuda"):
+        monkeypatch.setattr("cals_mm.runs.precision.get_device", lambda device=device: device)
+        found[device] = fingerprint(run.config(), TRAINING)
+    assert found["cpu"] == found["cuda"] != fingerprint(full.config(), TRAINING)
+
+
+def lasting(tmp_path, schedulers, epochs, max_epochs=300):
+    """Changes of a config with these schedules that is to train for ``epochs``."""
+    (tmp_path / TASKS["demo"].config).parent.mkdir(parents=True, exist_ok=True)
+    cfg = Config.fromfile(ROOT / TASKS["demo"].config)
+    cfg.param_scheduler, cfg.train_cfg.max_epochs = schedulers, max_epochs
+    cfg.dump(tmp_path / TASKS["demo"].config)
+    budget = Budget(tmp_path, tmp_path, epochs=epochs)
+    run = Run(budget, TASKS["demo"], "ce", Setting("default"), 0)
+    changes = run.changes()
+    assert changes.pop("train_cfg.max_epochs") == epochs
+    assert run.config().train_cfg.max_epochs == epochs
+    return changes
+
+
+def test_schedules_to_the_end_follow_the_length_and_warm_ups_stay(tmp_path):
+    warm_up = dict(type="LinearLR", start_factor=0.01, end=20)
+    by_iteration = dict(type="LinearLR", start_factor=0.01, by_epoch=False, end=300)
+    cosine = dict(type="CosineAnnealingLR", T_max=280, begin=20, end=300)
+    poly = dict(type="PolyLR", power=0.9, end=300)
+    found = lasting(tmp_path, [warm_up, by_iteration, cosine, poly], 100)
+    assert found == {
+        "param_scheduler.2.end": 100,
+        "param_scheduler.2.T_max": 80,
+        "param_scheduler.3.end": 100,
+    }
+    assert lasting(tmp_path, dict(poly), 100) == {"param_scheduler.end": 100}
+    assert lasting(tmp_path, [warm_up, cosine], 10) == {}, "the second is never reached"
+
+
 def test_also_where_nobody_chose_a_margin(tmp_path):
     (tmp_path / "configs/ce").mkdir(parents=True)
     cfg = Config.fromfile(ROOT / TASKS["digits-lt"].config)

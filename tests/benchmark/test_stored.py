@@ -1,5 +1,7 @@
 """Stored results: what is read is what was written, and the docs' tables follow from it."""
 
+import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +57,19 @@ def test_one_line_a_run_and_no_folder_of_this_machine(results, tmp_path):
     store_results(more, file)
     before, after = text.splitlines(), file.read_text().splitlines()
     assert set(after) - set(before) <= {line.rstrip(",") for line in before}
+
+
+def test_a_try_that_diverged_is_no_number(results, tmp_path):
+    choice = results.choices["cals"]
+    worst = max(choice.held_out, key=lambda setting: choice.held_out[setting]["calibration/NLL"])
+    held_out = {**choice.held_out, worst: {**choice.held_out[worst], "calibration/NLL": math.nan}}
+    diverged = replace(results, choices={"cals": replace(choice, held_out=held_out)})
+    file = tmp_path / "a.json"
+    store_results(diverged, file)
+    json.loads(file.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    lines = choice_table(read_results(file)).splitlines()
+    (line,) = [line for line in lines if f"| {worst.name} |" in line]
+    assert line.endswith("| – |")
 
 
 def test_a_page_is_rendered_between_its_markers(results, tmp_path):

@@ -123,6 +123,15 @@ def test_what_cannot_work_is_one_line(changes: dict, fraction: float, message: s
     assert "\n" not in str(error.value)
 
 
+def test_several_validation_sets_are_each_compared_with_the_test_set() -> None:
+    cfg = made_of(leaf("train"))
+    cfg.test_dataloader = dict(dataset=leaf("test"))
+    cfg.val_dataloader = [dict(dataset=leaf("a")), dict(dataset=leaf("b"))]
+    assert not shares_test_files(cfg)
+    cfg.val_dataloader[1] = dict(dataset=leaf("test"))
+    assert shares_test_files(cfg)
+
+
 def test_groups_need_a_share() -> None:
     with pytest.raises(ValueError, match="hold_out_by='dir' needs hold_out"):
         add_cals(voc(), hold_out_by="dir")

@@ -45,6 +45,15 @@ def test_equal_stems_keep_their_suffix(folder):
 
 def test_results_are_no_inputs(folder):
     assert names(folder, exclude=str(folder / "deep")) == ["frame9", "frame10"]
+    with pytest.raises(FileNotFoundError, match="lie in the folder of the results, .*; choose"):
+        find_inputs([str(folder)], exclude=str(folder))
+    named = folder / "frame9.JPG"
+    assert names(named, exclude=str(folder)) == ["frame9"], "a named file is always meant"
+
+
+def test_a_file_spelled_in_two_ways_is_one(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert names("deep", "./deep/1.png", folder / "deep" / ".." / "deep" / "1.png") == ["1"]
 
 
 @pytest.mark.parametrize("pattern", ["nothing*.png", "missing.png", "empty"])

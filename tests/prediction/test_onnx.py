@@ -54,6 +54,22 @@ def cals_config(name: str) -> Config:
     return cfg
 
 
+def test_modules_of_the_config_are_imported(tmp_path, monkeypatch):
+    (tmp_path / "a_backbone_of_mine.py").write_text(
+        "from mmpretrain.models import ResNet_CIFAR\n"
+        "from mmpretrain.registry import MODELS\n\n"
+        "@MODELS.register_module()\n"
+        "class BackboneOfMine(ResNet_CIFAR):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    cfg = Config.fromfile(ROOT / "configs/ce/resnet_digits-lt.py")
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        state = MODELS.build(cfg.model).state_dict()
+    cfg.model.backbone.type = "BackboneOfMine"
+    cfg.custom_imports = dict(imports=["a_backbone_of_mine"])
+    assert type(ImageModel(cfg, state).model.backbone).__name__ == "BackboneOfMine"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "output"),

@@ -203,6 +203,13 @@ def test_without_the_posts_and_a_network_the_error_is_one_line(tmp_path, monkeyp
     assert "--data-root" in str(e.value)
 
 
+def test_several_processes_do_not_download(tmp_path, monkeypatch):
+    """The data are checked before the processes know each other."""
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(ValueError, match="run once in a single process, which downloads it"):
+        Newsgroups("train", str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -154,7 +154,13 @@ class Campaign:
             if len(settings) > 1:
                 self.say(f"failed: {method}: {self.failures[method]}")
             return
-        self.choices[method] = Choice(choose(held_out), held_out)
+        try:
+            chosen = choose(held_out)
+        except ValueError as error:
+            self.failures[method] = str(error)
+            self.say(f"failed: {method}: {error}")
+            return
+        self.choices[method] = Choice(chosen, held_out)
         if len(settings) > 1:
             self.say(f"{method}: of {len(settings)} settings {self.choices[method].setting.name}")
 

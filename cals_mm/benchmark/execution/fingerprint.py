@@ -24,10 +24,15 @@ _SILENT_HOOKS = ("logger", "timer", "visualization")
 
 
 def fingerprint(cfg: Config, parts: Iterable[str]) -> str:
-    """Hash parts of a config, regardless of data folders and logging."""
+    """Hash parts of a config, regardless of data folders, logging and the kind of precision."""
     values = {part: _without_paths(cfg.get(part)) for part in parts if cfg.get(part) is not None}
     for hook in _SILENT_HOOKS:
         values.get("default_hooks", {}).pop(hook, None)
+    if "AmpOptimWrapper" in str(values.get("optim_wrapper", {}).get("type")):
+        # What --amp makes of it depends on the machine, which is not the one that asks later.
+        values["optim_wrapper"]["type"] = "mixed precision"
+        for key in ("loss_scale", "dtype", "use_fsdp"):
+            values["optim_wrapper"].pop(key, None)
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=repr).encode()).hexdigest()
 
 

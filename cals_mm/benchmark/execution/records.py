@@ -115,12 +115,13 @@ def resume_from(folder: Path, cfg: Any) -> Path | None:
     main, rule = cfg.default_hooks.checkpoint.save_best, cfg.default_hooks.checkpoint.rule
     unit = unit_of(cfg)
     records = held_out_records(folder, main)
-    interval, end = cfg.train_cfg.get("val_interval", 1), None
+    # The end is always validated.
+    interval, end = cfg.train_cfg.get("val_interval", 1), cfg.train_cfg.get(f"max_{unit}s")
     if unit == "iter":
-        # A hook may validate more often than the config says, and the end is always validated.
+        # A hook may validate more often than the config says.
         if not records:
             return None
-        interval, end = min(records), cfg.train_cfg.max_iters
+        interval = min(records)
     for step, file in sorted(_saved_files(folder, unit), reverse=True):
         past = {number: record for number, record in records.items() if number <= step}
         if step % interval == 0 or step == end:

@@ -23,7 +23,7 @@ from .records import checkpoint_file, held_out_records, late_gap, resume_from, u
 
 __all__ = ["Budget", "Run", "read_json", "shown"]
 
-MARKER = "trained.json"
+MARKER, BEGUN = "trained.json", "begun.json"
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,7 @@ class Run:
         if self.task.own:
             changes.update(_observed(cfg, self.task.main.key))
         if self.budget.epochs is not None:
-            changes["train_cfg.max_epochs"] = self.budget.epochs
-            changes.update(
-                (f"param_scheduler.{index}.end", self.budget.epochs)
-                for index, scheduler in enumerate(cfg.get("param_scheduler") or [])
-                if "end" in scheduler
-            )
+            changes.update(_lasting(cfg, self.budget.epochs))
         return changes
 
     def trained(self) -> bool:
@@ -116,7 +111,8 @@ class Run:
         """
         wanted = fingerprint(self.config(), TRAINING)
         marker = read_json(self.folder / MARKER)
-        found = marker["config"] if marker else self._fingerprint_of_dump()
+        begun = marker or read_json(self.folder / BEGUN)
+        found = begun["config"] if begun else self._fingerprint_of_dump()
         if found not in (None, wanted):
             raise ValueError(
                 f"{str(self.folder)!r} holds a run of another config; move that folder away to "
@@ -125,7 +121,7 @@ class Run:
         return marker is not None
 
     def _fingerprint_of_dump(self) -> str | None:
-        """What was begun in the folder, by the config that MMEngine has left there."""
+        """What was begun in the folder without a record, by the config that MMEngine left there."""
         if not self.dumped_config.is_file():
             return None
         cfg = Config.fromfile(self.dumped_config, import_custom_modules=False)
@@ -147,8 +143,9 @@ class Run:
     def start_command(self) -> list[str]:
         """The command that starts the training or resumes an interrupted one.
 
-        A folder that cannot be resumed from is moved aside.
+        Records what is begun. Checkpoints that cannot be resumed from are moved aside.
         """
+        files.write_json(self.folder / BEGUN, {"config": fingerprint(self.config(), TRAINING)})
         checkpoint = resume_from(self.folder, self.config())
         if checkpoint is not None:
             return [*self.train_command(), "--resume", str(checkpoint)]
@@ -210,6 +207,27 @@ def _observed(cfg: Config, main: str) -> dict[str, Any]:
         for name, values in wanted.items()
         for key, value in values.items()
     }
+
+
+def _lasting(cfg: Config, epochs: int) -> dict[str, Any]:
+    """Changes that let a config train for a number of epochs, with the schedules that end with it.
+
+    Warm-ups, which end earlier, and schedules by iterations stay as they are.
+    """
+    before = cfg.train_cfg.get("max_epochs")
+    changes: dict[str, Any] = {"train_cfg.max_epochs": epochs}
+    schedulers = cfg.get("param_scheduler") or []
+    single = isinstance(schedulers, dict)
+    for index, scheduler in enumerate([schedulers] if single else schedulers):
+        begin = scheduler.get("begin", 0)
+        if before is None or not scheduler.get("by_epoch", True) or begin >= epochs:
+            continue
+        place = "param_scheduler" if single else f"param_scheduler.{index}"
+        if scheduler.get("end") == before:
+            changes[f"{place}.end"] = epochs
+        if scheduler.get("T_max") == before - begin:
+            changes[f"{place}.T_max"] = epochs - begin
+    return changes
 
 
 def shown(command: Sequence[str], root: Path) -> str:

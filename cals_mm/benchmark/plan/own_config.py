@@ -31,7 +31,8 @@ def task_of(cfg: Config, file: Path) -> Task:
         file: Its file.
 
     Raises:
-        ValueError: If it has no validation or test split, or its head no softmax over classes.
+        ValueError: If it has no validation or test split, its head no softmax over classes, or if
+            its figures could not be read.
     """
     for split in ("val", "test"):
         for part in ("dataloader", "evaluator", "cfg"):
@@ -40,6 +41,7 @@ def task_of(cfg: Config, file: Path) -> Task:
                     f"the config {file.name} has no {split}_{part}: settings and temperature are "
                     "chosen on held-out data, and methods compared on test data; set both"
                 )
+        _check_figures(cfg, split, file.name)
     found = {column.key: column for column in _main_columns(cfg.test_evaluator)}
     held_out = {column.key for column in _main_columns(cfg.val_evaluator)}
     main = next((found[key] for key in found if key in held_out), _ACCURACY)
@@ -70,6 +72,28 @@ def with_columns_of(task: Task, figures: Mapping[str, float]) -> Task:
         and ":" not in key
     ]
     return replace(task, more=tuple(more))
+
+
+def _check_figures(cfg: Config, split: str, name: str) -> None:
+    """Reject what would be noticed only after all trainings."""
+    for metric in metrics_of(cfg[f"{split}_evaluator"]):
+        kind = type_name(metric)
+        if metric.get("format_only"):
+            raise ValueError(
+                f"{kind} of {name} has format_only=True in {split}_evaluator, so it computes no "
+                f"figures; compare on a split with labels"
+            )
+        if kind == "CalibrationMetric" and metric.get("prefix") not in (None, "calibration"):
+            raise ValueError(
+                f"CalibrationMetric of {name} has prefix={metric.prefix!r} in {split}_evaluator; "
+                "methods are compared by its figures: leave the prefix away"
+            )
+    backends = (cfg.get("visualizer") or {}).get("vis_backends")
+    if backends and all(type_name(backend) != "LocalVisBackend" for backend in backends):
+        raise ValueError(
+            f"the visualizer of {name} writes no scalars.json, from which held-out figures are "
+            "read; add dict(type='LocalVisBackend') to its vis_backends"
+        )
 
 
 def _main_columns(evaluator: Any) -> Iterator[Column]:

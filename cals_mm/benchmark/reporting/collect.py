@@ -11,7 +11,7 @@ import torch
 from cals_mm import __version__
 from cals_mm.benchmark.execution import Campaign, shown
 
-from .differences import comparisons
+from .differences import comparisons, resampled
 from .results import Results, Row
 
 __all__ = ["collect", "versions"]
@@ -26,6 +26,11 @@ def collect(campaign: Campaign) -> Results:
         campaign: A campaign after its :meth:`~Campaign.run`.
     """
     rows = [_row(campaign, method) for method in campaign.methods if campaign.tested.get(method)]
+    # Of runs that are compared with none yet too: what they are made from may be deleted.
+    for row in rows:
+        for seed in row.seeds:
+            for under_shift in (False, True) if campaign.shift else (False,):
+                resampled(campaign, row, seed, under_shift)
     rows = [replace(row, comparisons=comparisons(campaign, row, rows)) for row in rows]
     return Results(
         task=campaign.task,

@@ -19,7 +19,7 @@ from .bootstrap import POSITION, Interval, difference_interval
 from .resampled import resampled_figures
 from .results import BEST_OTHER, SCALED_REFERENCE, Row, merit
 
-__all__ = ["comparisons"]
+__all__ = ["comparisons", "resampled"]
 
 
 def comparisons(
@@ -59,6 +59,17 @@ def comparisons(
     return found
 
 
+def resampled(campaign: Campaign, row: Row, seed: int, under_shift: bool) -> Tensor | None:
+    """All figures of a run on resampled test splits, see :func:`resampled_figures`."""
+    run = campaign.a_run(row.method, campaign.choices[row.method].setting, seed)
+    temperature = row.figures[seed].get(f"{SCALED}/temperature", 1.0)
+    if under_shift:
+        shifted = campaign.shift_test(run)
+        return resampled_figures(shifted.folder, tuple(shifted.kept()), temperature)
+    clean = campaign.test_of(run)
+    return resampled_figures(clean.folder, (clean.kept(),), temperature)
+
+
 def _is_known(row: Row, key: str) -> bool:
     return row.mean.get(key) is not None
 
@@ -95,15 +106,9 @@ def _draws(campaign: Campaign, row: Row, seeds: Sequence[int], key: str) -> Tens
     under_shift, key = key.startswith(f"{SHIFT}/"), key.removeprefix(f"{SHIFT}/")
     if key not in POSITION:
         return None
-    setting = campaign.choices[row.method].setting
     drawn = []
     for seed in seeds:
-        run = campaign.a_run(row.method, setting, seed)
-        clean, shifted = campaign.test_of(run), campaign.shift_test(run)
-        folder = shifted.folder if under_shift else clean.folder
-        kept = tuple(shifted.kept()) if under_shift else (clean.kept(),)
-        temperature = row.figures[seed].get(f"{SCALED}/temperature", 1.0)
-        figures = resampled_figures(folder, kept, temperature)
+        figures = resampled(campaign, row, seed, under_shift)
         if figures is None or POSITION[key] >= figures.shape[1]:
             return None
         drawn.append(figures[:, POSITION[key]])

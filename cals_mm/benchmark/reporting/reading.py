@@ -188,14 +188,18 @@ class Tried(NamedTuple):
     figures: tuple[str, str, str]
 
 
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
 def tried_settings(results: Results) -> Iterator[Tried]:
     """All settings tried, in the order of the methods and of trying."""
     for method, choice in results.choices.items():
         for setting, figures in choice.held_out.items():
             chosen = len(choice.held_out) > 1 and setting == choice.setting
             shown = (
-                f"{figures[results.task.main.key]:.2f}",
-                f"{figures['calibration/ECE']:.2f}",
-                f"{figures[CRITERION]:.4f}",
+                _number(figures[results.task.main.key], 2),
+                _number(figures["calibration/ECE"], 2),
+                _number(figures[CRITERION], 4),
             )
             yield Tried(method, setting.name, chosen, shown)

@@ -55,7 +55,7 @@ class Row:
 
     @cached_property
     def mean(self) -> Mapping[str, float | None]:
-        """Mean over the seeds by key of the figure; None if a seed lacks it."""
+        """Mean over the seeds by key of the figure; None if a seed lacks it or has no number."""
         return self._each(statistics.fmean)
 
     @cached_property
@@ -67,7 +67,7 @@ class Row:
         result = {}
         for key in {key for metrics in self.figures.values() for key in metrics}:
             values = [metrics.get(key) for metrics in self.figures.values()]
-            known = [value for value in values if value is not None]
+            known = [value for value in values if isinstance(value, (int, float))]
             result[key] = function(known) if len(known) == len(values) else None
         return result
 
