@@ -21,7 +21,7 @@
 #endif
 
 /* Terms that are added in the type of the arithmetic before a double takes over. */
-#define LONG_SUM 4096
+#define LONG_SUM 512
 /* Rows of fewer classes are turned, so that vectors run over samples. */
 #define FEW_CLASSES 64
 
