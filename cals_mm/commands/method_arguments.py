@@ -9,7 +9,12 @@ from mmengine.config import Config, DictAction
 from cals_mm.config import config_difference, for_training, nested
 from cals_mm.methods import METHODS
 
-__all__ = ["add_method_arguments", "check_method_arguments", "train_with_method"]
+__all__ = [
+    "add_method_arguments",
+    "check_method_arguments",
+    "method_changes",
+    "train_with_method",
+]
 
 
 def add_method_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,16 +97,12 @@ def check_method_arguments(parser: argparse.ArgumentParser, args: argparse.Names
         parser.error("--method-options needs --method")
 
 
-def train_with_method(cfg: Config, args: argparse.Namespace) -> tuple[Config, str]:
-    """Change the method.
-
-    Returns:
-        The changed config, and lines that show the difference.
-    """
+def train_with_method(cfg: Config, args: argparse.Namespace) -> Config:
+    """Return a copy of the config with the method of ``--method``."""
     options = nested(args.method_options or {})
     if args.margin is not None:
         options["margin"] = args.margin
-    changed = for_training(
+    return for_training(
         cfg,
         args.method,
         allow_test_data=args.allow_test_data,
@@ -109,5 +110,9 @@ def train_with_method(cfg: Config, args: argparse.Namespace) -> tuple[Config, st
         hold_out_by=args.hold_out_by,
         **options,
     )
-    difference = config_difference(cfg, changed) or "(in nothing)"
-    return changed, f"--method {args.method} changes the config:\n{difference}\n"
+
+
+def method_changes(method: str, before: Config, after: Config) -> str:
+    """Lines that show what ``--method`` changed; formatting them takes up to a second."""
+    difference = config_difference(before, after) or "(in nothing)"
+    return f"--method {method} changes the config:\n{difference}\n"

@@ -11,6 +11,7 @@ traceback.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 from collections.abc import Sequence
 
@@ -19,7 +20,12 @@ from mmengine.config import Config
 from cals_mm import files, runs
 from cals_mm.config import with_fused_resize
 
-from .method_arguments import add_method_arguments, check_method_arguments, train_with_method
+from .method_arguments import (
+    add_method_arguments,
+    check_method_arguments,
+    method_changes,
+    train_with_method,
+)
 
 RESUME_NEWEST = "newest"
 LOADERS = ("train_dataloader", "val_dataloader")
@@ -93,6 +99,12 @@ def choose_start(cfg: Config, resume: str | None, work_dir: str) -> None:
         runs.check_checkpoint(cfg.load_from)
 
 
+def print_changes(method: str | None, before: Config, after: Config) -> None:
+    """Print what the method changed, if one was given."""
+    if method:
+        print(method_changes(method, before, after), end="", flush=True)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
@@ -101,9 +113,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs.set_data_root(cfg, args.data_root)
     for weights in runs.train_demo_from_scratch(cfg):
         print(f"demo data: training from scratch instead of from {weights}", flush=True)
-    changes = ""
+    before = cfg
     if args.method:
-        cfg, changes = train_with_method(cfg, args)
+        cfg = train_with_method(cfg, args)
+    after = copy.deepcopy(cfg)
     if args.fused:
         cfg = with_fused_resize(cfg)
     if args.glove:
@@ -116,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
     if args.dump:
         if runs.rank() == 0:
-            print(changes, end="")
+            print_changes(args.method, before, after)
             dump(cfg, args.dump)
         return
     runs.check_training(cfg)
@@ -124,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     choose_start(cfg, args.resume, work_dir)
     runs.check_data(cfg, LOADERS)
     if runs.rank() == 0:
-        print(changes, end="", flush=True)
+        print_changes(args.method, before, after)
     runs.prepare_devices(cfg, args.launcher)
     threads = runs.choose_threads(cfg)
     if threads and runs.rank() == 0:

@@ -15,12 +15,12 @@ from cals_mm.frameworks import keep_logits, unwrap
 from cals_mm.frameworks.heads import refuse_other_scores
 from cals_mm.frameworks.sampling import SampleCounter, loaders_of
 from cals_mm.frameworks.selections import metainfo_of
+from cals_mm.frameworks.test_files import shared_files, test_data_error
 from cals_mm.losses import StatefulLoss
 from cals_mm.metrics import CalibrationMetric
 
 from ._following import FollowingHook
 from ._schedule import MARKER, few_updates, validation_missed
-from ._splits import shared_files, test_data_error
 from ._validation_pass import ValidationPass
 from .fused_resize_hook import FusedResizeHook
 

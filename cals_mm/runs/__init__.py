@@ -1,7 +1,12 @@
-"""What the scripts in `tools/` share: arguments, checks before a run, and error handling."""
+"""What the scripts in `tools/` share: arguments, checks before a run, and error handling.
+
+Importing ``mmengine.runner`` takes about a second, and missing data must be told before that. So no
+module here imports it at the top.
+"""
 
 from cals_mm.frameworks.checkpoints import check_checkpoint, find_last_checkpoint, is_remote
 
+from .amp import note_of_slow_precision, use_mixed_precision
 from .arguments import add_common_arguments, add_launcher_argument
 from .check_data import check_data
 from .config_file import check_test_split, check_training, load_config
@@ -12,7 +17,6 @@ from .devices import prepare_devices, rank
 from .errors import on_interrupt, run
 from .glove import use_glove
 from .held_out import held_out_halves, held_out_logits, held_out_runner, refuse_test_files
-from .precision import note_of_slow_precision, use_mixed_precision
 from .pretrained import train_demo_from_scratch
 from .runner import build_runner, data_explained
 from .scaling import Scaling, calibration_test, held_out_temperature, scale_model_

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.runner import Runner
 
 from cals_mm.frameworks import ignored_label
 from cals_mm.posthoc.conformal import (
@@ -20,6 +19,9 @@ from cals_mm.posthoc.conformal import (
 
 from .held_out import held_out_logits, held_out_predictions
 from .split import split_predictions
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 __all__ = ["fit_sets", "fit_threshold", "sets_reached", "threshold_reached"]
 

@@ -14,14 +14,10 @@ from typing import Any, Literal
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
-from mmengine.registry import MODEL_WRAPPERS
-from torch import nn
 
 from cals_mm.config import type_name
 
 __all__ = [
-    "CPUDistributedDataParallel",
     "Launcher",
     "prepare_devices",
     "rank",
@@ -34,6 +30,9 @@ RANK_VARIABLES = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
 SYNC_BN = {"SyncBN", "MMSyncBN", "SyncBatchNorm"}
 """Class names of synchronised batch norm, as registered and in mmcv and torch."""
+
+CPU_WRAPPER = "cals_mm.runs.cpu_data_parallel.CPUDistributedDataParallel"
+"""The full name, by which MMEngine imports the slow module when it builds the wrapper."""
 
 # Environment variables from which each launcher's settings are read.
 LAUNCHER_VARIABLES = {
@@ -48,18 +47,6 @@ LAUNCHER_VARIABLES = {
         "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
     },
 }
-
-
-@MODEL_WRAPPERS.register_module()
-class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """MMEngine's wrapper for processes without a GPU, without synchronised batch norm.
-
-    Synchronised layers are replaced in the built model, as they may come from the default of a
-    constructor.
-    """
-
-    def __init__(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
-        super().__init__(revert_sync_batchnorm(module), *args, **kwargs)
 
 
 def rank() -> int:
@@ -87,8 +74,8 @@ def prepare_devices(cfg: Config, launcher: Launcher) -> None:
     dist_cfg = env_cfg.setdefault("dist_cfg", {})
     dist_cfg["backend"] = "gloo"
     wrapper = dict(cfg.get("model_wrapper_cfg") or {})
-    if type_name(wrapper) in ("None", "MMDistributedDataParallel"):
-        wrapper["type"] = f"{__name__}.{CPUDistributedDataParallel.__name__}"
+    if type_name(wrapper) in ("None", "MMDistributedDataParallel", "CPUDistributedDataParallel"):
+        wrapper["type"] = CPU_WRAPPER
     defaults = {
         "broadcast_buffers": False,
         "find_unused_parameters": cfg.get("find_unused_parameters", False),

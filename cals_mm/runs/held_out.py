@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 from torch import Tensor
 
 from cals_mm.frameworks import ignored_label
-from cals_mm.hooks._splits import shared_files
+from cals_mm.frameworks.test_files import shared_files
 
 from .split import Prediction, split_predictions, trained_runner
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 __all__ = [
     "held_out_halves",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 from .config_file import import_modules
 from .data_root import LOADERS, explain_missing_data
 from .pretrained import explain_missing_weights
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 __all__ = ["build_runner", "data_explained"]
 
@@ -26,6 +29,8 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         ImportError: If a module of the config's ``custom_imports`` cannot be imported.
     """
+    from mmengine.runner import Runner
+
     import_modules(cfg)
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 

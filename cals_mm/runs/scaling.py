@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Container
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.runner import Runner
 from torch import Tensor
 
 from cals_mm.config import measure_calibration
@@ -25,6 +24,9 @@ from cals_mm.posthoc import (
 from .held_out import held_out_logits, held_out_runner, refuse_test_files
 from .runner import build_runner
 from .split import batch_predictions
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 __all__ = ["Scaling", "calibration_test", "held_out_temperature", "scale_model_"]
 

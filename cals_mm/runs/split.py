@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner, load_checkpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -15,6 +14,9 @@ from tqdm import tqdm
 from cals_mm.frameworks import keep_logits, logits_and_target
 
 from .runner import build_runner
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 __all__ = ["Prediction", "batch_predictions", "split_predictions", "trained_runner"]
 
@@ -34,6 +36,8 @@ class Prediction(NamedTuple):
 
 def trained_runner(cfg: Config, checkpoint: str) -> Runner:
     """Build the runner of a config, with the checkpoint's weights and in evaluation mode."""
+    from mmengine.runner import load_checkpoint
+
     cfg.load_from, cfg.resume = None, False
     runner = build_runner(cfg)
     # Not by the runner's method, since hooks such as EMAHook expect a run that has started.

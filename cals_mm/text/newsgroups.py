@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 from mmengine.dist import get_world_size
@@ -27,6 +29,8 @@ CACHE_FILE = "20news-bydate_py3.pkz"
 """Name of scikit-learn's file of all posts."""
 Protocol = Literal["random", "bydate"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+SOURCE = "https://ndownloader.figshare.com/files/5975967"
+"""Where scikit-learn downloads the posts from."""
 REMOVABLE = ("headers", "footers", "quotes")
 TEST_FRACTION = 0.2
 
@@ -148,8 +152,7 @@ class Newsgroups(TextDataset):
                 )
         except OSError as error:
             # No network, a refusing proxy, or a folder that cannot be written.
-            file = Path(self.data_root) / CACHE_FILE
-            raise missing_data_error(self.DATA_NAME, file, self.data_root, NEWSGROUPS) from error
+            raise self._missing() from error
 
     def _download(self) -> None:
         # Data are checked before the processes know each other.
@@ -158,11 +161,22 @@ class Newsgroups(TextDataset):
                 f"20 Newsgroups is not in {self.data_root!r} yet: run once in a single process, "
                 "which downloads it, or give another folder with --data-root"
             )
+        # Importing scikit-learn takes a second, so the network is tried before.
+        try:
+            urlopen(Request(SOURCE, method="HEAD"), timeout=10).close()
+        except HTTPError:
+            pass  # an answer, though not to this request
+        except OSError as error:
+            raise self._missing() from error
         print_log(
             f"20 Newsgroups is downloaded to {self.data_root} (14 MB)",
             logger="current" if MMLogger._instance_dict else None,
         )
         self._fetch("train")
+
+    def _missing(self) -> ValueError:
+        file = Path(self.data_root) / CACHE_FILE
+        return missing_data_error(self.DATA_NAME, file, self.data_root, NEWSGROUPS)
 
 
 def split_posts(

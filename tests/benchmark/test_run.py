@@ -47,7 +47,7 @@ def test_precision_is_the_same_on_every_machine(tmp_path, monkeypatch):
     full = Run(Budget(ROOT, tmp_path), TASKS["demo"], "ce", Setting("default"), 0)
     found = {}
     for device in ("cpu", "cuda"):
-        monkeypatch.setattr("cals_mm.runs.precision.get_device", lambda device=device: device)
+        monkeypatch.setattr("cals_mm.runs.amp.get_device", lambda device=device: device)
         found[device] = fingerprint(run.config(), TRAINING)
     assert found["cpu"] == found["cuda"] != fingerprint(full.config(), TRAINING)
 

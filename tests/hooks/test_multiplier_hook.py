@@ -13,7 +13,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from cals_mm.core import AugmentedLagrangian
-from cals_mm.runs.precision import use_mixed_precision
+from cals_mm.runs.amp import use_mixed_precision
 from tests.tiny import CLASSES, MARGIN, SIZE, tiny_config, train
 
 LOSS = "model__decode_head__loss_decode"

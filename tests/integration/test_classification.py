@@ -15,8 +15,8 @@ pytest.importorskip(
     "mmpretrain", reason="mmpretrain is not installed: pip install 'cals-mm[onedl]'"
 )
 
+from cals_mm.runs.amp import use_mixed_precision
 from cals_mm.runs.devices import prepare_devices
-from cals_mm.runs.precision import use_mixed_precision
 from tests.tiny import free_port, train
 from tests.tiny_classifier import by_hand, lagrangian_of, tiny_classifier
 

@@ -67,6 +67,13 @@ def test_missing_data_are_told_first_and_alone(name, tmp_path):
     assert seconds < 5
 
 
+def test_what_takes_long_to_import_comes_later():
+    slow = ("mmengine.model", "mmengine.runner", "mmseg", "mmpretrain", "sklearn", "sympy")
+    program = f"import sys, cals_mm.commands.train; print(sys.modules.keys() & {set(slow)!r})"
+    _, shown = processor_time("-c", program)
+    assert shown.strip() == "set()"
+
+
 def test_it_takes_five_seconds_at_most(tmp_path):
     began = time.monotonic()
     processor_time("-c", "import torch")

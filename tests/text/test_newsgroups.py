@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 import numpy as np
 import pytest
@@ -190,15 +190,25 @@ def test_read_only_data_stay_as_they_are(posts, tmp_path, monkeypatch):
 # --- errors ---------------------------------------------------------------------------------
 
 
-def test_without_the_posts_and_a_network_the_error_is_one_line(tmp_path, monkeypatch):
+@pytest.mark.parametrize("fails", ["urlopen", "_fetch_remote"])
+def test_without_the_posts_and_a_network_the_error_is_one_line(fails, tmp_path, monkeypatch):
     import sklearn.datasets._twenty_newsgroups as source
+
+    import cals_mm.text.newsgroups as module
+
+    def refusing(request, **kwargs):
+        raise HTTPError(request.full_url, 403, "forbidden", None, None)
 
     def offline(*args, **kwargs):
         raise URLError("no network")
 
-    monkeypatch.setattr(source, "_fetch_remote", offline)
+    # The server's refusal of a HEAD request decides nothing; scikit-learn's download does.
+    monkeypatch.setattr(module, "urlopen", offline if fails == "urlopen" else refusing)
+    reached = []
+    monkeypatch.setattr(source, "_fetch_remote", lambda *_, **__: reached.append(1) or offline())
     with pytest.raises(ValueError, match=r"no 20 Newsgroups data at .*20news-bydate_py3.pkz") as e:
         Newsgroups("train", str(tmp_path))
+    assert bool(reached) == (fails == "_fetch_remote")
     assert "\n" not in str(e.value)
     assert "--data-root" in str(e.value)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.registry import DATASETS
-from mmengine.runner import Runner
 
-from cals_mm.frameworks.sampling import loaders_of
-from cals_mm.frameworks.selections import data_info_of, full_init, has_data_info
+from .sampling import loaders_of
+from .selections import data_info_of, full_init, has_data_info
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 __all__ = ["shared_files", "test_data_error"]
 

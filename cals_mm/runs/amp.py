@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS
-from torch import nn
 
 from cals_mm.config import type_name
 
-__all__ = ["CPUAmpOptimWrapper", "note_of_slow_precision", "use_mixed_precision"]
+__all__ = ["note_of_slow_precision", "use_mixed_precision"]
 
-
-@OPTIM_WRAPPERS.register_module()
-class CPUAmpOptimWrapper(OptimWrapper):
-    """Optimizer wrapper that runs the forward pass under bfloat16 autocast on the CPU.
-
-    MMEngine's ``AmpOptimWrapper`` requires an accelerator. bfloat16 has the range of float32, so
-    the loss need not be scaled, and checkpoints are the same as without AMP.
-    """
-
-    @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Run the forward pass, with gradient accumulation, under autocast."""
-        with super().optim_context(model), torch.autocast("cpu", dtype=torch.bfloat16):
-            yield
+CPU_WRAPPER = "cals_mm.runs.cpu_amp.CPUAmpOptimWrapper"
+"""The full name, by which MMEngine imports the slow module when it builds the wrapper."""
 
 
 def use_mixed_precision(cfg: Config) -> None:
@@ -49,9 +32,7 @@ def use_mixed_precision(cfg: Config) -> None:
             f"--amp cannot change the optim_wrapper {name!r}; it can change an 'OptimWrapper'"
         )
     if get_device() == "cpu":
-        # With the full name, the config dumped by the run works even if this module is not
-        # imported.
-        wrapper["type"] = f"{__name__}.{CPUAmpOptimWrapper.__name__}"
+        wrapper["type"] = CPU_WRAPPER
         for key in ("loss_scale", "dtype", "use_fsdp"):
             wrapper.pop(key, None)
     else:
