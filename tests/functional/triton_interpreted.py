@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from cals_mm.functional.backends import triton_loss
+from cals_mm.functional.backends.loss import LOSS_BACKENDS
 from cals_mm.functional.backends.triton_loss import scale_unless_one_
 from tests.functional.loss_cases import Case, assert_equals_eager, cases, evaluate
 
@@ -27,13 +31,16 @@ def random_cases(case: Case, incoming: float) -> None:
 
 def many_classes() -> None:
     # Classes in several blocks: rows beyond one tile, and pixels beyond one tile.
-    for shape, kind in (((2, 9000), "phr"), ((1, 600, 3, 3), "p2"), ((3, 4096), "relu")):
-        generator = torch.Generator().manual_seed(0)
-        logits = (torch.randn(shape, generator=generator) * 4).round()
-        target = torch.randint(0, shape[1], (shape[0], *shape[2:]), generator=generator)
-        multipliers = torch.rand(shape[1], generator=generator)
-        case = Case(logits, target, multipliers, multipliers + 1, 5.0, {"kind": kind})
-        assert_equals_eager(case, "triton")
+    shapes = (((2, 9000), "phr"), ((1, 600, 3, 3), "p2"), ((3, 4096), "relu"))
+    with patch.object(triton_loss, "triton_loss", wraps=triton_loss.triton_loss) as kernel:
+        for shape, kind in shapes:
+            generator = torch.Generator().manual_seed(0)
+            logits = (torch.randn(shape, generator=generator) * 4).round()
+            target = torch.randint(0, shape[1], (shape[0], *shape[2:]), generator=generator)
+            multipliers = torch.rand(shape[1], generator=generator)
+            case = Case(logits, target, multipliers, multipliers + 1, 5.0, {"kind": kind})
+            assert_equals_eager(case, "triton")
+    assert kernel.call_count == len(shapes)
 
 
 def ignored_may_hold_anything() -> None:
@@ -55,6 +62,7 @@ def scaling() -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    LOSS_BACKENDS["cpu"] = LOSS_BACKENDS["cuda"]  # of those for the CPU, the C kernel is first
     random_cases()
     many_classes()
     ignored_may_hold_anything()
