@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cals_mm import runs
-from cals_mm.runs import precision
+from cals_mm.runs import amp
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from cals_mm.runs import precision
     ],
 )
 def test_note_of_slow_precision(monkeypatch, device, machine, capability, slow):
-    monkeypatch.setattr(precision, "get_device", lambda: device)
+    monkeypatch.setattr(amp, "get_device", lambda: device)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     note = runs.note_of_slow_precision()
