@@ -145,8 +145,9 @@ class Run:
 
         Records what is begun. Checkpoints that cannot be resumed from are moved aside.
         """
-        files.write_json(self.folder / BEGUN, {"config": fingerprint(self.config(), TRAINING)})
-        checkpoint = resume_from(self.folder, self.config())
+        cfg = self.config()
+        files.write_json(self.folder / BEGUN, {"config": fingerprint(cfg, TRAINING)})
+        checkpoint = resume_from(self.folder, cfg)
         if checkpoint is not None:
             return [*self.train_command(), "--resume", str(checkpoint)]
         for file in self.folder.glob("*.pth"):
