@@ -15,7 +15,7 @@ from cals_mm.frameworks import keep_logits, unwrap
 from cals_mm.frameworks.heads import refuse_other_scores
 from cals_mm.frameworks.sampling import SampleCounter, loaders_of
 from cals_mm.frameworks.selections import metainfo_of
-from cals_mm.frameworks.test_files import shared_files, test_data_error
+from cals_mm.frameworks.shared_files import shared_files, test_data_error
 from cals_mm.losses import StatefulLoss
 from cals_mm.metrics import CalibrationMetric
 

@@ -12,7 +12,7 @@ from mmengine.device import get_device
 from mmengine.utils import import_modules_from_strings
 
 from cals_mm.config import shares_test_files, type_name
-from cals_mm.frameworks.test_files import test_data_error
+from cals_mm.frameworks.shared_files import test_data_error
 from cals_mm.packaged import config_file, leave_scope
 
 __all__ = ["check_test_split", "check_training", "import_modules", "load_config"]

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from cals_mm.frameworks import ignored_label
-from cals_mm.frameworks.test_files import shared_files
+from cals_mm.frameworks.shared_files import shared_files
 
 from .split import Prediction, split_predictions, trained_runner
 

@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
 from torch.utils.data import DataLoader, Subset
 
-from cals_mm.frameworks.test_files import shared_files
+from cals_mm.frameworks.shared_files import shared_files
 from tests.tiny import tiny_config, train
 from tests.tiny_classifier import tiny_classifier
 
