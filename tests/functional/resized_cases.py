@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
+from hypothesis import assume
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -77,7 +78,7 @@ def resized_cases(
     if draw(st.booleans()):
         options["avg_factor"] = 3.0
     multipliers = rand(num_classes) * draw(st.sampled_from([1e-6, 1.0, 100.0]))
-    return ResizedCase(
+    case = ResizedCase(
         logits.to(draw(st.sampled_from(dtypes))),
         target,
         multipliers.clamp(min=1e-6),
@@ -85,6 +86,37 @@ def resized_cases(
         draw(st.sampled_from([1.0, 4.0, 10.0])),
         align_corners,
         options,
+    )
+    assume(not rounding_decides(case))
+    return case
+
+
+def rounding_decides(case: ResizedCase) -> bool:
+    """Whether the largest logits of a pixel are mixtures of different logits, equal up to rounding.
+
+    The gradient of the penalty by the largest logit then goes to either of them: the loss has a
+    kink there, and both are right. Half precision has so few numbers that this happens.
+    """
+    logits = case.logits.double()
+    full = resized(case, logits)
+    values, largest = full.max(1, keepdim=True)
+    near = full >= values - 1e-6 * full.abs().amax()
+    for number in largest[near.sum(1, keepdim=True) > 1].unique():
+        different = resized(case, (logits - logits[:, number : number + 1]).abs()) > 0
+        if (different & near & (largest == number)).any():
+            return True
+    return False
+
+
+def resized(case: ResizedCase, logits: Tensor) -> Tensor:
+    """Interpolate class by class, each of which is rounded in the same way: equal ones stay so."""
+    size = case.target.shape[1:]
+    return torch.cat(
+        [
+            F.interpolate(one, size, mode="bilinear", align_corners=case.align_corners)
+            for one in logits.split(1, 1)
+        ],
+        1,
     )
 
 
@@ -110,15 +142,7 @@ def evaluate(case: ResizedCase, backend: str, incoming: float = 1.0) -> tuple[Te
 def in_two_steps(case: ResizedCase, incoming: float = 1.0) -> tuple[Tensor, Tensor, Any, Tensor]:
     """The same in float64 by interpolation and the eager loss, and the accuracy."""
     logits = case.logits.double().requires_grad_()
-    size = case.target.shape[1:]
-    # Class by class, each of which is then rounded in the same way: equal logits stay equal.
-    full = torch.cat(
-        [
-            F.interpolate(one, size, mode="bilinear", align_corners=case.align_corners)
-            for one in logits.split(1, 1)
-        ],
-        1,
-    )
+    full = resized(case, logits)
     with patch.dict(os.environ, CALS_MM_BACKEND="eager"):
         loss, parts = cals_loss(
             full,
