@@ -36,6 +36,7 @@ from cals_mm.benchmark import (
     write_results,
 )
 from cals_mm.benchmark.plan import DEFAULT_SHIFT
+from cals_mm.benchmark.reporting import results_file
 from cals_mm.config import counts_iterations
 from cals_mm.packaged import PACKAGED, config_file
 
@@ -123,6 +124,21 @@ def first_figures(campaign: Campaign) -> dict[str, float]:
     return next((found for seeds in campaign.tested.values() for found in seeds.values()), {})
 
 
+def check_names(work_dir: str, task: Task) -> None:
+    """Reject names of folders that MMEngine would change in ``--cfg-options``."""
+    for name, place in ((work_dir, "--work-dir"), (task.name, "--config")):
+        if unfit := [sign for sign in ",()[] '\"" if sign in name]:
+            raise ValueError(
+                f"{place} {name!r} has a {unfit[0]!r} in it, which no option of a config may have; "
+                "choose another name"
+            )
+    if task.own and task.name in TASKS:
+        raise ValueError(
+            f"a config named {task.name!r} would share the folder of the task {task.name}; rename "
+            "the file"
+        )
+
+
 def check_shift(task: Task, words: Sequence[str]) -> list[str]:
     """Reject corruptions that do not exist, or a task without images."""
     cfg = Config.fromfile(PACKAGED / task.config, import_custom_modules=False)
@@ -148,11 +164,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.data_root:
             runs.set_data_root(cfg, args.data_root)
         runs.check_data(cfg)
-    if unfit := [sign for sign in ",()[]" if sign in args.work_dir]:
-        raise ValueError(
-            f"--work-dir {args.work_dir!r} has a {unfit[0]!r} in it, which no option of a config "
-            "may have; choose another folder"
-        )
+    check_names(args.work_dir, task)
     work_dir = Path(args.work_dir).expanduser()
     runs.check_writable(str(work_dir / task.name))
     budget = Budget(PACKAGED, work_dir, args.data_root, args.epochs, args.amp)
@@ -176,10 +188,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         campaign.task = with_columns_of(task, first_figures(campaign))
     print("making intervals and pictures: a second or two for each run", flush=True)
     results = collect(campaign)
-    files = write_results(results, report(campaign, results), work_dir / task.name)
-    if args.store:
-        files.append(Path(args.store) / f"{results.name}.json")
-        store_results(results, files[-1])
+    stored = [Path(args.store) / f"{results.name}.json"] if args.store else []
+    before = [results_file(results, work_dir / task.name), *stored]
+    if not results.rows and any(file.exists() for file in before):
+        report_failures(campaign)
+        print("no run has been tested: the results written before stay as they are", flush=True)
+        sys.exit(1)
+    files = [*write_results(results, report(campaign, results), work_dir / task.name), *stored]
+    for file in stored:
+        store_results(results, file)
     print(files[0].read_text("utf-8"))
     print(f"written: {', '.join(map(str, files))}", flush=True)
     report_failures(campaign)

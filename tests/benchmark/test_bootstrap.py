@@ -9,7 +9,7 @@ import torch
 
 from cals_mm.benchmark.reporting.bootstrap import (
     POSITION,
-    chance_of_one_sign,
+    chance_of_a_mark,
     difference_interval,
     resampled_values,
 )
@@ -93,10 +93,16 @@ def test_shapes_must_fit():
         difference_interval([], [])
 
 
-def test_chance_of_one_sign_by_counting():
-    for seeds in (1, 2, 3, 5):
-        signs = list(itertools.product([-1, 1], repeat=seeds))
-        assert chance_of_one_sign(seeds) == sum(len(set(s)) == 1 for s in signs) / len(signs)
+@pytest.mark.parametrize("seeds", [2, 3, 4, 5])
+def test_the_chance_of_a_mark_by_trial(seeds):
+    rng = np.random.default_rng(seeds)
+    trials = 400
+    marked = sum(
+        difference_interval(rng.standard_normal(seeds), np.zeros(seeds)).excludes_zero
+        for _ in range(trials)
+    )
+    chance = chance_of_a_mark(seeds)
+    assert abs(marked / trials - chance) < 4 * (chance * (1 - chance) / trials) ** 0.5
 
 
 def test_resampled_figures():

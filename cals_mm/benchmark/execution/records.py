@@ -117,6 +117,7 @@ def resume_from(folder: Path, cfg: Any) -> Path | None:
     records = held_out_records(folder, main)
     # The end is always validated.
     interval, end = cfg.train_cfg.get("val_interval", 1), cfg.train_cfg.get(f"max_{unit}s")
+    begin = cfg.train_cfg.get("val_begin", 1)
     if unit == "iter":
         # A hook may validate more often than the config says.
         if not records:
@@ -124,7 +125,7 @@ def resume_from(folder: Path, cfg: Any) -> Path | None:
         interval = min(records)
     for step, file in sorted(_saved_files(folder, unit), reverse=True):
         past = {number: record for number, record in records.items() if number <= step}
-        if step % interval == 0 or step == end:
+        if (step % interval == 0 and step >= begin) or step == end:
             if step not in past:
                 continue
             if not _whole(_best_file(folder, main, best_epoch(past, main, rule), unit)):

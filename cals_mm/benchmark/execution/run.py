@@ -125,6 +125,8 @@ class Run:
         if not self.dumped_config.is_file():
             return None
         cfg = Config.fromfile(self.dumped_config, import_custom_modules=False)
+        if cfg.get("resume"):
+            cfg.load_from = None  # the checkpoint it was resumed from
         return fingerprint(cfg, TRAINING)
 
     def train_command(self) -> list[str]:
@@ -203,6 +205,9 @@ def _observed(cfg: Config, main: str) -> dict[str, Any]:
     for name, kind in (("checkpoint", "CheckpointHook"), ("logger", "LoggerHook")):
         if not hooks.get(name):
             wanted[name]["type"] = kind
+    if (hooks.get("checkpoint") or {}).get("max_keep_ckpts") == 1:
+        # The last one is whole for certain only after the validation that follows it.
+        wanted["checkpoint"]["max_keep_ckpts"] = 2
     return {
         f"default_hooks.{name}.{key}": value
         for name, values in wanted.items()

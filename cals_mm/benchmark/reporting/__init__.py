@@ -5,7 +5,7 @@ from .pages import render
 from .report import report
 from .results import Results, Row
 from .stored import STORED, read_results, store_results
-from .write import write_results
+from .write import results_file, write_results
 
 __all__ = [
     "STORED",
@@ -15,6 +15,7 @@ __all__ = [
     "read_results",
     "render",
     "report",
+    "results_file",
     "store_results",
     "write_results",
 ]

@@ -44,8 +44,9 @@ def comparisons(
     for column in campaign.columns:
         if column.better is None:
             continue
-        scaled = column.key.replace("calibration/", f"{SCALED}/", 1)
-        pairs = {REFERENCE: (reference, column.key), SCALED_REFERENCE: (reference, scaled)}
+        pairs = {REFERENCE: (reference, column.key)}
+        if (scaled := _after_temperature(column.key, campaign.task.main.key)) is not None:
+            pairs[SCALED_REFERENCE] = (reference, scaled)
         others = [other for other in rows if other is not row and _is_known(other, column.key)]
         if others:
             best = max(others, key=partial(merit, column=column))
@@ -68,6 +69,15 @@ def resampled(campaign: Campaign, row: Row, seed: int, under_shift: bool) -> Ten
         return resampled_figures(shifted.folder, tuple(shifted.kept()), temperature)
     clean = campaign.test_of(run)
     return resampled_figures(clean.folder, (clean.kept(),), temperature)
+
+
+def _after_temperature(key: str, main: str) -> str | None:
+    """Key of a figure as it is after temperature; None if it is not measured after temperature."""
+    where, name = (f"{SHIFT}/", key[len(SHIFT) + 1 :]) if key.startswith(f"{SHIFT}/") else ("", key)
+    if name.startswith("calibration/"):
+        return f"{where}{SCALED}/{name.removeprefix('calibration/')}"
+    # The main figure is one of predictions, which a temperature does not change.
+    return key if name == main or name.startswith(f"{SCALED}/") else None
 
 
 def _is_known(row: Row, key: str) -> bool:

@@ -40,8 +40,16 @@ def render(page: str, folder: Path) -> str:
         folder: Folder of the stored results.
 
     Raises:
-        ValueError: If a marker names results or a kind of table that do not exist.
+        ValueError: If a marker names results or a kind of table that do not exist, or the end of a
+            table is not marked.
     """
+    begins, ends = page.count("<!-- table: "), page.count("<!-- end of table -->")
+    found = MARKER.findall(page)
+    if not begins == ends == len(found) or any("<!-- table: " in body for _, _, body, _ in found):
+        raise ValueError(
+            f"{begins} tables begin and {ends} end, which must alternate; end each with "
+            "'<!-- end of table -->' on a line of its own"
+        )
     return MARKER.sub(
         lambda found: found["begin"] + _table(found["words"].split(), folder) + "\n" + found["end"],
         page,

@@ -10,7 +10,7 @@ from cals_mm.benchmark.plan import CRITERION, Column
 from cals_mm.functional import CALIBRATION_VALUES
 from cals_mm.methods import REFERENCE
 
-from .bootstrap import chance_of_one_sign
+from .bootstrap import chance_of_a_mark
 from .results import BEST_OTHER, SCALED_REFERENCE, Results, Row, merit
 
 __all__ = [
@@ -107,6 +107,8 @@ def reading(results: Results) -> list[str]:
     """Explain how to read the table, and its limits."""
     found = [item for row in results.rows for item in row.differences.values()]
     if not found:
+        if {row.method for row in results.rows} == {REFERENCE}:
+            return [f"No comparison: no method but {REFERENCE} has been tested."]
         return [f"No comparison: {REFERENCE} has not been tested with the same seeds."]
     reference = REFERENCE
     lines = [
@@ -116,12 +118,14 @@ def reading(results: Results) -> list[str]:
         "distance to 0 counts."
     ]
     over = {item.over for item in found}
+    count = len(results.seeds)
     for unit in ("test samples", "test images"):
         if any(unit in text for text in over):
             lines.append(
-                f"Intervals: paired bootstrap. Resampled are the seeds and the {unit}, the same "
-                "ones for all methods"
+                f"Intervals: paired bootstrap. Resampled are {'the seeds and ' * (count > 1)}the "
+                f"{unit}, the same ones for all methods"
                 + ("; of some figures the seeds alone." if "seeds" in over else ".")
+                + (" Some figures have no interval." if "nothing" in over else "")
             )
             break
     else:
@@ -129,8 +133,7 @@ def reading(results: Results) -> list[str]:
             lines.append(
                 "Intervals: paired bootstrap over the seeds. The test split is always whole."
             )
-    count = len(results.seeds)
-    if "nothing" in over:
+    if over == {"nothing"}:
         lines.append("One seed, and nothing to resample: the differences have no intervals.")
     elif count < 6:
         few = (
@@ -142,9 +145,8 @@ def reading(results: Results) -> list[str]:
         if "seeds" in over:
             few += (
                 " Where the seeds alone are resampled and there is no difference at all, the "
-                f"{count} differences have one sign, and the interval excludes 0, in "
-                f"{100 * chance_of_one_sign(count):.0f} % of the cases: such a mark is a hint, "
-                "not a proof."
+                f"interval excludes 0 all the same in about {100 * chance_of_a_mark(count):.0f} % "
+                "of the cases: such a mark is a hint, not a proof."
             )
         lines.append(few)
     marked = sum(item.low is not None for item in found)

@@ -119,11 +119,11 @@ def _short(results: Results) -> list[str]:
         word = "Highest" if column.better == "higher" else "Lowest"
         line = f"{word} {column.heading}: **{best.method}**, {cell(best, column)}"
         if best.differences:
-            excluded = mark(best, column) == BETTER
-            line += (
-                f"; difference to {REFERENCE} {difference(best, column)}; "
-                f"the interval {'excludes' if excluded else 'holds'} 0"
-            )
+            line += f"; difference to {REFERENCE} {difference(best, column)}"
+            found = best.differences.get(column.key)
+            if found is not None and found.low is not None:
+                excluded = mark(best, column) == BETTER
+                line += f"; the interval {'excludes' if excluded else 'holds'} 0"
         lines.append(line + ".")
     return lines
 

@@ -73,11 +73,16 @@ class Row:
 
 
 def merit(row: Row, column: Column) -> float:
-    """Score of a figure, where higher is better; minus infinity if it is missing or no merit."""
+    """Score of a figure, where higher is better; minus infinity if it is missing or no merit.
+
+    Where 0 is the best value, the mean distance to it counts: signs do not cancel between seeds.
+    """
     mean = row.mean.get(column.key)
     if mean is None or column.better is None:
         return -math.inf
-    return {"higher": mean, "lower": -mean, "zero": -abs(mean)}[column.better]
+    if column.better == "zero":
+        return -statistics.fmean(abs(figures[column.key]) for figures in row.figures.values())
+    return mean if column.better == "higher" else -mean
 
 
 @dataclass(frozen=True)

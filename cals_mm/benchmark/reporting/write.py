@@ -10,13 +10,17 @@ from .results import Results
 from .stored import store_results
 from .table import markdown, results_csv
 
-__all__ = ["write_results"]
+__all__ = ["results_file", "write_results"]
+
+
+def results_file(results: Results, folder: Path) -> Path:
+    """The stored file in a folder; results of the last epoch's checkpoints have their own."""
+    stem = "results" if results.checkpoint == "best" else f"results-{results.checkpoint}"
+    return folder / f"{stem}.json"
 
 
 def write_results(results: Results, html: str, folder: Path) -> list[Path]:
     """Write ``results.md``, ``.csv``, ``.json`` and ``.html``.
-
-    Results of the last epoch's checkpoints are named ``results-last``.
 
     Args:
         results: Results from :func:`~cals_mm.benchmark.collect`.
@@ -26,9 +30,9 @@ def write_results(results: Results, html: str, folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    stem = "results" if results.checkpoint == "best" else f"results-{results.checkpoint}"
+    stored = results_file(results, folder)
     texts = {".md": markdown(results), ".csv": results_csv(results), ".html": html}
     for suffix, text in texts.items():
-        files.write_text(folder / f"{stem}{suffix}", text)
-    store_results(results, folder / f"{stem}.json")
-    return [folder / f"{stem}{suffix}" for suffix in (*texts, ".json")]
+        files.write_text(stored.with_suffix(suffix), text)
+    store_results(results, stored)
+    return [*(stored.with_suffix(suffix) for suffix in texts), stored]
