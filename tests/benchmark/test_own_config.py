@@ -14,7 +14,7 @@ pytest.importorskip("mmpretrain", reason="mmpretrain is not installed")
 from cals_mm.benchmark import Processes
 from cals_mm.benchmark.plan import task_of, with_columns_of
 from cals_mm.benchmark.reporting import read_results
-from cals_mm.commands.benchmark import main
+from cals_mm.commands.benchmark import check_names, main
 from cals_mm.commands.test import main as evaluate
 from cals_mm.commands.train import main as train
 from tests.integration.test_hold_out import cityscapes, folders
@@ -160,8 +160,17 @@ def test_a_broken_config_is_one_line(text, message, tmp_path):
 
 
 def test_a_work_dir_that_no_option_can_name(tmp_path):
-    with pytest.raises(ValueError, match="has a ',' in it"):
-        main(["--task", "digits-lt", "--work-dir", str(tmp_path / "a,b")])
+    for name, sign in (("a,b", ","), ("my runs", " ")):
+        with pytest.raises(ValueError, match=f"has a '{sign}' in it"):
+            main(["--task", "digits-lt", "--work-dir", str(tmp_path / name)])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("my config", "has a ' ' in it"), ("camvid", "the folder of the task")]
+)
+def test_a_config_whose_folder_could_not_be_its_own(name, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        check_names("work", task_of(config(), tmp_path / f"{name}.py"))
 
 
 def test_further_columns_are_what_the_evaluators_give(tmp_path):

@@ -122,6 +122,15 @@ def test_the_validation_after_the_last_epoch_is_not_left_out(tmp_path):
     assert resume_from(tmp_path, cfg).name == "epoch_4.pth"
 
 
+def test_no_validation_is_due_before_the_first(tmp_path):
+    cfg = config()
+    cfg.train_cfg.val_begin = 3
+    save(tmp_path, "epoch_2.pth")
+    assert resume_from(tmp_path, cfg).name == "epoch_2.pth"
+    save(tmp_path, "epoch_3.pth")
+    assert resume_from(tmp_path, cfg).name == "epoch_2.pth", "the first is not in the log"
+
+
 def test_nothing_to_go_on_from(tmp_path):
     save(tmp_path, "epoch_1.pth")
     assert resume_from(tmp_path, config()) is None

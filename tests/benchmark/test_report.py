@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cals_mm.benchmark import collect, report
+from cals_mm.benchmark.reporting.results import SCALED_REFERENCE
 from cals_mm.functional import calibration_statistics
 from cals_mm.visualization import png, state_curves
 
@@ -64,6 +65,9 @@ def test_what_it_says(found):
     assert difference.difference == pytest.approx(-5.0)
     assert difference.over == "seeds and test samples"
     assert results.rows[1].differences["long_tail/few_ECE"].over == "seeds"
+    scaled = results.rows[1].comparisons[SCALED_REFERENCE]
+    assert "calibration/ECE" in scaled
+    assert "long_tail/few_ECE" not in scaled, "it is not measured after temperature"
 
 
 def test_it_needs_nothing_else(found):
@@ -73,13 +77,26 @@ def test_it_needs_nothing_else(found):
     assert "not the curves" not in page
 
 
-def test_without_reference_there_is_no_comparison(found):
+def test_without_reference_there_is_no_comparison(found, monkeypatch):
     campaign, _, _ = found
+    monkeypatch.setattr("cals_mm.benchmark.reporting.resampled.DRAWS", 40)
     alone = a_campaign(campaign.budget.root, methods=["cals"], tries=2)
     alone.run()
     page = report(alone, collect(alone))
     assert "No comparison: ce has not been tested" in page
     assert "Difference to ce" not in page
+
+
+def test_the_text_of_one_seed(found, monkeypatch):
+    campaign, _, _ = found
+    monkeypatch.setattr("cals_mm.benchmark.reporting.resampled.DRAWS", 40)
+    alone = a_campaign(campaign.budget.root, seeds=[0], tries=2)
+    alone.run()
+    page = report(alone, collect(alone))
+    assert "Resampled are the test samples" in page
+    assert "Some figures have no interval." in page
+    assert "One seed says nothing about others" in page
+    assert "nothing to resample" not in page
 
 
 def test_nothing_done_yet(tmp_path):

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from cals_mm.benchmark import TASKS, Budget, Run, Setting
+from cals_mm.benchmark import TASKS, Budget, Run, Setting, task_of
 from cals_mm.benchmark.execution.fingerprint import TESTING, TRAINING, fingerprint
 from cals_mm.commands.train import main as train
 from cals_mm.config import suitable_methods
 
 ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = Setting("default")
 
 
 def as_dumped(run: Run, file: Path) -> Config:
@@ -50,6 +51,39 @@ def test_precision_is_the_same_on_every_machine(tmp_path, monkeypatch):
         monkeypatch.setattr("cals_mm.runs.amp.get_device", lambda device=device: device)
         found[device] = fingerprint(run.config(), TRAINING)
     assert found["cpu"] == found["cuda"] != fingerprint(full.config(), TRAINING)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "parts"),
+    [
+        ("load_from", "weights.pth", (TRAINING,)),
+        ("auto_scale_lr", {"enable": True, "base_batch_size": 16}, (TRAINING,)),
+        ("data_preprocessor", {"mean": [1.0]}, (TRAINING, TESTING)),
+    ],
+)
+def test_what_stands_at_the_top_changes_the_training_too(key, value, parts):
+    cfg = Config({"model": {"type": "ImageClassifier"}})
+    changed = Config({**cfg, key: value})
+    for each in parts:
+        assert fingerprint(cfg, each) != fingerprint(changed, each)
+
+
+def test_what_has_no_effect_does_not():
+    own = {"type": "EncoderDecoder", "data_preprocessor": {"mean": [1.0]}}
+    cfg = Config({"model": own})
+    unused = {"data_preprocessor": {"mean": [2.0]}, "auto_scale_lr": {"enable": False}}
+    assert fingerprint(cfg, TRAINING) == fingerprint(Config({**cfg, **unused}), TRAINING)
+    alone = Config({"model": {"type": "EncoderDecoder"}, "data_preprocessor": {"mean": [1.0]}})
+    assert fingerprint(cfg, TRAINING) == fingerprint(alone, TRAINING), "as MMEngine builds it"
+
+
+def test_a_config_that_keeps_one_checkpoint_keeps_two(tmp_path):
+    cfg = Config.fromfile(ROOT / TASKS["digits-lt"].config)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = 1
+    cfg.dump(tmp_path / "mine.py")
+    cfg = Config.fromfile(tmp_path / "mine.py")
+    run = Run(Budget(ROOT, tmp_path), task_of(cfg, tmp_path / "mine.py"), "ce", DEFAULT, 0)
+    assert run.config().default_hooks.checkpoint.max_keep_ckpts == 2
 
 
 def lasting(tmp_path, schedulers, epochs, max_epochs=300):

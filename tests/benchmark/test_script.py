@@ -94,8 +94,11 @@ def test_what_is_done_is_skipped_and_a_changed_length_refused(done):
     assert process.returncode == 0
     assert "trained before" in process.stdout
     assert "training\n" not in process.stdout
+    before = {file: file.read_bytes() for file in (work_dir / "digits-lt").glob("results.*")}
     process = call(work_dir, "--methods", "ce", "--seeds", 4, "--epochs", 3)
     assert process.returncode == 1
+    assert "stay as they are" in process.stdout
+    assert before == {file: file.read_bytes() for file in before}
     assert "failed: ce, default, seed 4" in process.stderr
     assert "another config" in process.stderr
 

@@ -123,6 +123,14 @@ def test_wrong_markers(results, tmp_path, words, message):
         render(page, tmp_path)
 
 
+def test_a_table_without_an_end_takes_no_text_with_it(results, tmp_path):
+    store_results(results, tmp_path / "digits-lt.json")
+    begin, end = "<!-- table: digits-lt command -->\n", "<!-- end of table -->\n"
+    for page in (f"{begin}text\n{begin}{end}", begin, end, f"{end}text\n{begin}"):
+        with pytest.raises(ValueError, match="must alternate"):
+            render(page, tmp_path)
+
+
 def test_the_tables_of_the_docs_are_as_rendered():
     main(["--check"])
     for name in PAGES:

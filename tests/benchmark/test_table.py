@@ -5,7 +5,8 @@ import io
 from dataclasses import replace
 
 from cals_mm.benchmark import collect, write_results
-from cals_mm.benchmark.plan import CALIBRATION
+from cals_mm.benchmark.plan import CALIBRATION, Column
+from cals_mm.benchmark.reporting.results import Row, merit
 from cals_mm.benchmark.reporting.table import markdown, results_csv
 from cals_mm.functional import CALIBRATION_VALUES
 
@@ -59,3 +60,10 @@ def test_the_columns_of_the_benchmark_are_those_to_be_compared():
     assert [(c.key, c.heading, c.better, c.digits) for c in CALIBRATION] == [
         (f"calibration/{v.name}", v.heading, v.better, v.digits) for v in compared
     ]
+
+
+def test_where_0_is_best_signs_do_not_cancel():
+    gap = Column("calibration/gap", "gap", "zero")
+    far = Row("mbls", "default", {0: {gap.key: 6.0}, 1: {gap.key: -6.0}})
+    near = Row("cals", "default", {0: {gap.key: 1.0}, 1: {gap.key: 1.0}})
+    assert merit(near, gap) == -1.0 > merit(far, gap) == -6.0
