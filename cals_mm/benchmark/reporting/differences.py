@@ -73,9 +73,9 @@ def resampled(campaign: Campaign, row: Row, seed: int, under_shift: bool) -> Ten
 
 def _after_temperature(key: str, main: str) -> str | None:
     """Key of a figure as it is after temperature; None if it is not measured after temperature."""
-    where, name = (f"{SHIFT}/", key[len(SHIFT) + 1 :]) if key.startswith(f"{SHIFT}/") else ("", key)
+    name = key.removeprefix(f"{SHIFT}/")
     if name.startswith("calibration/"):
-        return f"{where}{SCALED}/{name.removeprefix('calibration/')}"
+        return key.replace("calibration/", f"{SCALED}/", 1)
     # The main figure is one of predictions, which a temperature does not change.
     return key if name == main or name.startswith(f"{SCALED}/") else None
 
